@@ -1,0 +1,38 @@
+import { defineConfig } from 'vitest/config';
+
+// Three projects: unit (memory only, beside the code), database (real Postgres and the local cloud), simulation (the world).
+// Tests run the same type-stripped files as production.
+const shared = { experimental: { viteModuleRunner: false }, environment: 'node' as const };
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          ...shared,
+          name: 'unit',
+          include: ['{api,controller,hack,reconcilers,resources}/**/*.test.ts', 'test/*.test.ts'],
+        },
+      },
+      {
+        test: {
+          ...shared,
+          name: 'database',
+          include: ['test/{database,e2e,process,regression}/**/*.test.ts'],
+          globalSetup: ['./test/support/global-postgres.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          ...shared,
+          name: 'simulation',
+          include: ['test/{simulation,conformance}/**/*.test.ts'],
+          testTimeout: 120_000,
+        },
+      },
+    ],
+  },
+});
