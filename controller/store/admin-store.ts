@@ -1,0 +1,32 @@
+import type { Json } from '#resources/json.ts';
+import type { AuditEntry, Scope } from './resource-store.ts';
+import type { ApiKeyRow, OperationRow, StoredPlan } from './rows.ts';
+
+/** Keys, audit, operations and plans: what only the API and the reader ask for. On Postgres only. */
+export interface AdminStore {
+  /** Runs before the workspace is known, under `SET LOCAL vibn.key`. */
+  findKey(id: string): Promise<ApiKeyRow | null>;
+  createKey(scope: Scope, key: ApiKeyRow): Promise<void>;
+  listKeys(scope: Scope, workspace: string | null): Promise<readonly ApiKeyRow[]>;
+  /** False: no such key in the scope. */
+  revokeKey(scope: Scope, id: string): Promise<boolean>;
+  /** At most once a minute a key. */
+  touchKey(id: string): Promise<void>;
+  /** Appends to the workspace's hash chain. */
+  audit(scope: Scope, workspace: string | null, entry: AuditEntry): Promise<void>;
+  /** Remembers a non-resource request; answers the earlier one if there is one. */
+  rememberRequest(
+    scope: Scope,
+    input: { workspace: string | null; lineage: string; requestId: string; bodyDigest: string; results: Json },
+  ): Promise<{ bodyDigest: string; results: Json } | null>;
+  listOperations(
+    scope: Scope,
+    input: { workspace: string; uid?: string; limit: number },
+  ): Promise<readonly OperationRow[]>;
+  getOperation(scope: Scope, input: { workspace: string; uid: string; key: string }): Promise<OperationRow | null>;
+  cancelOperation(scope: Scope, input: { workspace: string; uid: string; key: string }): Promise<boolean>;
+  /** Reader only. */
+  writePlans(workspace: string, plans: readonly StoredPlan[]): Promise<void>;
+  /** Whether the database answers. */
+  ping(): Promise<void>;
+}

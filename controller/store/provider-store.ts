@@ -1,0 +1,53 @@
+import type { Claim, ProviderRow } from './rows.ts';
+
+/**
+ * What replicas share about providers: breakers, freezes, leased tokens, slots, sliding windows. Both stores implement it.
+ * P1  No token, no call: tokens are leased from the database, about once a second per replica, and expire unused after 2 s.
+ * P2  A breaker's state is per provider AND account.
+ */
+export interface ProviderStore {
+  providers(): Promise<readonly ProviderRow[]>;
+  /** Records how a call ended. A failure counts towards the breaker; ok closes it and answers `closed: true` if it was open. */
+  report(
+    input: ProviderReport,
+  ): Promise<{ readonly row: ProviderRow; readonly opened: boolean; readonly closed: boolean }>;
+  /** A 429: holds all replicas until then. */
+  block(input: { provider: string; account: string; forMs: number }): Promise<void>;
+  freeze(input: { provider: string; account: string; by: string; why: string; forMs: number | null }): Promise<void>;
+  /** Thaws and closes nothing else; true if it was frozen. */
+  thaw(input: { provider: string; account: string }): Promise<boolean>;
+  /** Leases up to `want` tokens of a bucket refilled at `ratePerSecond` up to `burst`. */
+  takeTokens(input: {
+    provider: string;
+    account: string;
+    budget: string;
+    want: number;
+    ratePerSecond: number;
+    burst: number;
+  }): Promise<number>;
+  /** Takes one of `count` slots for leaseMs; null: all taken. */
+  takeSlot(input: {
+    provider: string;
+    account: string;
+    count: number;
+    holder: string;
+    leaseMs: number;
+  }): Promise<number | null>;
+  giveSlot(input: { provider: string; account: string; slot: number; holder: string }): Promise<void>;
+  /** Counts one event in a sliding window; false: `limit` events are in it already and nothing was counted. */
+  takeWindow(input: { scope: string; key: string; limit: number; windowMs: number }): Promise<boolean>;
+  /** Claims one listener of `provider:<name>/<account>` as a probe, SKIP LOCKED; null: none free. */
+  claimProbe(input: { provider: string; account: string; holder: string; leaseMs: number }): Promise<Claim | null>;
+  /** Stores the credential's HMAC; true if it differs from the stored one. */
+  registerCredential(input: { provider: string; account: string; digest: string }): Promise<boolean>;
+  /** Number of rows whose kind's objects live in that account: the base of the 1 % re-create brake. */
+  countMaterialized(): Promise<number>;
+}
+
+export interface ProviderReport {
+  readonly provider: string;
+  readonly account: string;
+  readonly outcome: 'ok' | 'unavailable' | 'credential';
+  /** Consecutive failures that open the breaker: 5 unavailable, 3 credential. */
+  readonly opensAt: number;
+}

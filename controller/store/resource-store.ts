@@ -1,0 +1,126 @@
+import type { Topic } from '#resources/topic.ts';
+import type { ResourceKey, ResourceRow, ResourceView } from '#resources/resource.ts';
+import type { Decision, MutationSnapshot, Revision, RowWrite, StoredPass } from './rows.ts';
+
+/** Whose rows a call may touch: a workspace (row-level security behind it), or all, with a platform key. */
+export type Scope = { readonly workspace: string } | 'platform';
+
+/**
+ * The API's door to declared rows. Implemented on Postgres and in memory, under one contract suite.
+ *
+ * Invariants
+ * R1  `mutate` is one transaction; its first statement locks the shard's row, so `decide` sees nothing stale.
+ * R2  `decide` is pure and synchronous; it throws to refuse, and then nothing is written.
+ * R3  Versions become visible in order and without gaps.
+ * R4  After commit the shard is signalled to workers and watchers; losing the signal costs only the poll interval.
+ */
+export interface ResourceStore {
+  mutate(input: MutationInput): Promise<MutationOutcome>;
+  get(scope: Scope, key: ResourceKey): Promise<ResourceView | null>;
+  /** By uid, in no order; missing ones are left out. */
+  getByUid(scope: Scope, workspace: string, uids: readonly string[]): Promise<readonly ResourceView[]>;
+  list(scope: Scope, query: ListQuery): Promise<ListPage>;
+  /** ≤ `limit` changes after `afterVersion` of one workspace: rows ∪ tombstones by version, with the shard's version of the same snapshot. */
+  changes(scope: Scope, input: { workspace: string; afterVersion: number; limit: number }): Promise<ChangePage>;
+  revisions(scope: Scope, input: { workspace: string; uid: string; limit: number }): Promise<readonly Revision[]>;
+  passes(scope: Scope, input: { workspace: string; uid: string; limit: number }): Promise<readonly StoredPass[]>;
+  /** Direct children of a row, deleting ones included. */
+  children(scope: Scope, input: { workspace: string; uid: string }): Promise<readonly ResourceView[]>;
+  /** Open unknowns of a workspace (all, for platform): intents in state unknown or sending past give_up_at. */
+  unknowns(scope: Scope, input: { workspace?: string; limit: number }): Promise<readonly UnknownIntent[]>;
+  /** Inserts a decision and fires `decision:<uid>`. False: no such open unknown. */
+  decide(scope: Scope, input: { key: ResourceKey; decision: Omit<Decision, 'at'> }): Promise<boolean>;
+}
+
+export interface MutationInput {
+  readonly scope: Scope;
+  readonly workspace: string;
+  /** Rows to read by key, and what each found row leads to (for cycles and quotas), ≤ 2,000 rows. */
+  readonly reads: readonly ResourceKey[];
+  readonly follow: (row: ResourceRow) => readonly ResourceKey[];
+  /** Also read the children of this uid. */
+  readonly childrenOf?: string;
+  readonly planHash?: string;
+  /** Idempotency: looked up before `decide`, stored with the results after it. */
+  readonly request?: { readonly lineage: string; readonly requestId: string; readonly bodyDigest: string };
+  readonly audit?: AuditEntry;
+  /** Must not write when snapshot.request is set. Throws to refuse. */
+  readonly decide: (snapshot: MutationSnapshot) => readonly RowWrite[];
+}
+
+export interface MutationOutcome {
+  readonly snapshot: MutationSnapshot;
+  readonly writes: readonly RowWrite[];
+  /** uid and generation after each write, in the order of `writes`. */
+  readonly results: readonly { readonly uid: string; readonly generation: number }[];
+  /** The rows as they are after the transaction: those written. */
+  readonly views: readonly ResourceView[];
+}
+
+export interface AuditEntry {
+  readonly actor: string;
+  readonly lineage: string;
+  readonly procedure: string;
+  readonly outcome: string;
+  readonly target: string;
+  readonly bodyDigest: string;
+  readonly traceId: string;
+}
+
+export interface ListQuery {
+  /** Absent: all (platform scope only). */
+  readonly workspace?: string;
+  readonly kind?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly condition?: { readonly type: string; readonly status?: string; readonly reason?: string };
+  readonly owner?: string;
+  readonly limit: number;
+  /** Continue after this key, in the order workspace, kind, name. */
+  readonly after?: ResourceKey;
+}
+
+export interface ListPage {
+  readonly items: readonly ResourceView[];
+  readonly more: boolean;
+  /** Shard's version of the same snapshot; null without workspace. */
+  readonly version: number | null;
+}
+
+export type FeedChange =
+  | { readonly type: 'row'; readonly version: number; readonly view: ResourceView }
+  | {
+      readonly type: 'tombstone';
+      readonly version: number;
+      readonly key: ResourceKey;
+      readonly uid: string;
+      readonly labels: Readonly<Record<string, string>>;
+    };
+
+export interface ChangePage {
+  readonly changes: readonly FeedChange[];
+  readonly full: boolean;
+  readonly version: number;
+  /** Cursors below this have lost tombstones: CURSOR_EXPIRED. */
+  readonly trimmedThrough: number;
+}
+
+export interface UnknownIntent {
+  readonly key: ResourceKey;
+  readonly uid: string;
+  readonly effect: string;
+  readonly attempt: number;
+  readonly state: string;
+  readonly sentAt: number | null;
+  readonly giveUpAt: number | null;
+}
+
+/** A hint that something in these shards changed; a lost one costs only the poll interval (law 2). */
+export interface Signals {
+  /** Called after commit; coalesced to at most one NOTIFY per 10 ms per process. */
+  signal(shards: readonly number[]): void;
+  /** Hears signals of all processes; also called with `null` after each reconnect: everything may have changed. */
+  onSignal(listener: (shards: readonly number[] | null) => void): () => void;
+}
+
+/** Topics a change of a row fires (pure; resources/changes.ts computes them). */
+export type Fires = readonly Topic[];
