@@ -154,7 +154,6 @@ export interface ReadResult {
   readonly deleting: boolean;
   readonly outputs: JsonObject;
   readonly version: number;
-  readonly spec: JsonObject;
   readonly uid: string | null;
   /** Reason of its Ready or Stalled condition, for messages. */
   readonly reason: string | null;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { ReasonClass } from './condition.ts';
-import type { JsonObject } from './json.ts';
+import type { Json, JsonObject } from './json.ts';
 import type { Reference } from './reference.ts';
 import type { Verb } from './verb.ts';
 
@@ -9,6 +9,13 @@ export interface ReasonSpec {
   readonly reason: string;
   readonly class: ReasonClass;
   readonly meaning: string;
+}
+
+/** Why an update is refused: a field, what is allowed there, and a sentence. */
+export interface UpdateProblem {
+  readonly path: string;
+  readonly message: string;
+  readonly allowed: Json;
 }
 
 /**
@@ -43,6 +50,10 @@ export interface Kind<Spec extends z.ZodObject = z.ZodObject, Status extends z.Z
   readonly claims: (spec: JsonObject, workspace: string, name: string) => string | null;
   /** Problems of the name beyond the common rule; null is fine. */
   readonly checkName: (name: string) => string | null;
+  /** Fills defaults that depend on the name into the raw spec, before it is parsed. Pure. */
+  readonly defaults: (raw: JsonObject, workspace: string, name: string) => JsonObject;
+  /** Problems of an update that the field marks cannot say; paths are dotted from the spec. Pure. */
+  readonly checkUpdate: (before: JsonObject, after: JsonObject) => readonly UpdateProblem[];
   /** The fields of status that other rows may depend on; a change of these fires `ref:`. Pure. */
   readonly outputs: (status: JsonObject) => JsonObject;
   /** May only be declared with a platform key. */
@@ -93,6 +104,8 @@ export interface KindInput<Spec extends z.ZodRawShape, Status extends z.ZodRawSh
   readonly needsKinds?: readonly string[];
   readonly claims?: (spec: JsonObject, workspace: string, name: string) => string | null;
   readonly checkName?: (name: string) => string | null;
+  readonly defaults?: (raw: JsonObject, workspace: string, name: string) => JsonObject;
+  readonly checkUpdate?: (before: JsonObject, after: JsonObject) => readonly UpdateProblem[];
   readonly outputs?: (status: JsonObject) => JsonObject;
   readonly ttlAfterFinishedSeconds?: number;
 }
@@ -125,6 +138,8 @@ export function defineKind<Spec extends z.ZodRawShape, Status extends z.ZodRawSh
     needsKinds: [...(isWorkspace ? [] : ['Workspace']), ...(input.needsKinds ?? [])],
     claims: input.claims ?? (() => null),
     checkName: input.checkName ?? (() => null),
+    defaults: input.defaults ?? ((raw: JsonObject) => raw),
+    checkUpdate: input.checkUpdate ?? (() => []),
     outputs: input.outputs ?? ((status: JsonObject) => ({ external: status['external'] ?? null })),
     ttlAfterFinishedSeconds: lifecycle === 'once' ? (input.ttlAfterFinishedSeconds ?? ttlAfterFinishedDefault) : null,
   };

@@ -77,5 +77,8 @@ export interface Resource {
     readonly undoUntil: string | null;
   };
   readonly spec: JsonObject;
-  readonly status: JsonObject & { readonly observedGeneration: number; readonly conditions: readonly Condition[] };
+  readonly status: Readonly<Record<string, unknown>> & {
+    readonly observedGeneration: number;
+    readonly conditions: readonly Condition[];
+  };
 }

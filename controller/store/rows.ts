@@ -1,8 +1,10 @@
 import type { Intent, OperationView } from '#controller/contract.ts';
 import type { Condition } from '#resources/condition.ts';
 import type { Json, JsonObject } from '#resources/json.ts';
-import type { DeletionPolicy, KeyClass, Ms, Principal, ResourceKey, ResourceRow } from '#resources/resource.ts';
+import type { KeyClass, Ms, Principal, ResourceKey, ResourceRow } from '#resources/resource.ts';
 import type { Topic } from '#resources/topic.ts';
+
+export type { MutationSnapshot, RememberedRequest, RowWrite, StoredPlan } from '#resources/mutation.ts';
 
 /**
  * The rows that cross the store's door. Times are ms by the database's clock; delays are ms from the statement's own time,
@@ -205,86 +207,6 @@ export type RemovalResult =
       readonly dependents: readonly ResourceKey[];
       readonly openIntent: boolean;
     };
-
-/** One change of a declared row, decided by admission: what putSpec writes (api and owners alike). */
-export type RowWrite =
-  | {
-      readonly op: 'insert';
-      readonly uid: string;
-      readonly key: ResourceKey;
-      readonly labels: Readonly<Record<string, string>>;
-      readonly annotations: Readonly<Record<string, string>>;
-      readonly spec: JsonObject;
-      readonly by: Principal;
-      readonly owner: { readonly uid: string; readonly slot: string } | null;
-      readonly approved: readonly string[];
-      readonly fires: readonly Topic[];
-    }
-  | {
-      readonly op: 'update';
-      readonly uid: string;
-      readonly key: ResourceKey;
-      readonly labels: Readonly<Record<string, string>>;
-      readonly annotations: Readonly<Record<string, string>>;
-      readonly spec: JsonObject;
-      readonly by: Principal;
-      /** False: labels or annotations alone; version moves, generation does not, nothing wakes. */
-      readonly newGeneration: boolean;
-      readonly approved: readonly string[];
-      readonly fires: readonly Topic[];
-    }
-  | {
-      readonly op: 'delete';
-      readonly uid: string;
-      readonly key: ResourceKey;
-      readonly policy: DeletionPolicy;
-      /** ms from now in which undelete is possible and data is not destroyed. */
-      readonly undoForMs: number;
-      readonly by: Principal;
-      readonly confirmed: boolean;
-      readonly approved: readonly string[];
-      readonly fires: readonly Topic[];
-    }
-  | {
-      readonly op: 'undelete';
-      readonly uid: string;
-      readonly key: ResourceKey;
-      readonly by: Principal;
-      readonly fires: readonly Topic[];
-    };
-
-/** What a mutation sees, read under the shard's lock: decisions on it cannot be overtaken. */
-export interface MutationSnapshot {
-  readonly now: Ms;
-  /** Shard version that this transaction's writes will carry at most. */
-  readonly version: number;
-  /** Rows asked for, and those reached by `follow`. */
-  readonly rows: ReadonlyMap<string, ResourceRow>;
-  /** Existing children, for `childrenOf`. */
-  readonly children: readonly ResourceRow[];
-  /** A remembered request of the same lineage and id. */
-  readonly request: RememberedRequest | null;
-  readonly plan: StoredPlan | null;
-  /** Number of rows of the workspace, by kind. */
-  readonly counts: Readonly<Record<string, number>>;
-}
-
-export interface RememberedRequest {
-  readonly bodyDigest: string;
-  readonly results: readonly { readonly uid: string; readonly generation: number }[];
-}
-
-/** A row of `plans`: what a quoted plan hash stands for, for an hour. One hash may stand for several changes. */
-export interface StoredPlan {
-  readonly hash: string;
-  readonly workspace: string;
-  readonly ref: ResourceKey;
-  /** 0: did not exist. */
-  readonly baseGeneration: number;
-  readonly desiredDigest: string;
-  readonly actions: readonly { readonly digest: string; readonly risk: string }[];
-  readonly expiresAt: Ms;
-}
 
 export interface ApiKeyRow {
   readonly id: string;
