@@ -1,6 +1,7 @@
 import type { Change, Fact, Remedy } from '#resources/condition.ts';
 import type { Json, JsonObject } from '#resources/json.ts';
 import type { Kind, SpecOf, StatusOf } from '#resources/kind.ts';
+import type { ResourceRow } from '#resources/resource.ts';
 import type { Topic } from '#resources/topic.ts';
 
 /**
@@ -78,6 +79,16 @@ export interface Action {
    * "register:shop.example". Price, contact and time are arguments, never in this name.
    */
   readonly intent?: string;
+  /**
+   * What the observation gives the calls to hold on to (metageneration, etag): apply reads it, and it is part of NO digest, so that
+   * an approval and the drift brake outlive a newer observation of the same.
+   */
+  readonly guard?: JsonObject;
+  /**
+   * For work done in steps (emptying page by page): differs at each step. Part of the digest in `recent_actions`, so that progress
+   * is not taken for a loop; not part of an approval's digest, so that one approval covers all steps.
+   */
+  readonly step?: string;
 }
 
 /** Built-in: names ALL children the owner wants, `[]` included. Carried out in the owner's settle transaction. */
@@ -243,6 +254,19 @@ export interface WriteContext extends ReadContext {
   /** The intent of the action being applied, when it has one: its nonce goes to the provider as the mark of this attempt. */
   readonly intent: Intent | null;
 }
+
+/** What the reader role gives an operation that answers a verb of `do: "read"`. */
+export interface ReaderContext {
+  /** The row that the verb named (`VerbCall.key`), or null if it names none. */
+  readonly row: ResourceRow | null;
+  /** Wall time in ms. */
+  readonly now: number;
+  /** Calls a provider through the gateway; mutating calls are refused. */
+  call<Reply>(options: CallOptions<Reply>, send: (signal: AbortSignal) => Promise<Reply>): Promise<Reply>;
+}
+
+/** Answers one read verb, by its name ("storage.list_objects"). Changes nothing. Throws ApiError for what a caller can mend, else ProviderError. */
+export type ReaderOp = (input: JsonObject, context: ReaderContext) => Promise<Json>;
 
 /** Secret value in an observation or kept answer: in JSON it is an HMAC digest, so equality still works. */
 export interface Sealed {

@@ -18,8 +18,11 @@ export type VerbCall =
       readonly limit?: number;
       readonly cursor?: string;
     }
-  /** Answered by the reader role, which alone may ask a provider: `op` is its operation, e.g. "storage.presign_upload". */
-  | { readonly do: 'read'; readonly op: string; readonly input: JsonObject };
+  /**
+   * Answered by the reader role, which alone may ask a provider: `op` is its operation, e.g. "storage.presign_upload". `key`: the row it
+   * is about; a missing one is NOT_FOUND.
+   */
+  | { readonly do: 'read'; readonly op: string; readonly key?: ResourceKey; readonly input: JsonObject };
 
 /**
  * A verb of a kind: a pure function from input to a change of rows (surface.md). `seed` is a random UUID given by the API,
