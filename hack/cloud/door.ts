@@ -27,7 +27,9 @@ export interface CloudResponse {
 }
 
 /** What the caller gets: an answer after `delayMs`, or never one. */
-export type Delivery = { readonly kind: 'reply'; readonly response: CloudResponse; readonly delayMs: number } | { readonly kind: 'lost' };
+export type Delivery =
+  | { readonly kind: 'reply'; readonly response: CloudResponse; readonly delayMs: number }
+  | { readonly kind: 'lost' };
 
 /** A request understood: what it is called in faults and calls, and how to carry it out. */
 export interface Operation {

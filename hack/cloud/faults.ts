@@ -3,7 +3,16 @@
 import { z } from 'zod';
 import { hash32, seededRng, type CloudRng } from './clock.ts';
 
-export const FAULTS = ['refuse', 'lose-request', 'lose-reply', 'late', 'slow', 'throttle', 'false-empty', 'stale'] as const;
+export const FAULTS = [
+  'refuse',
+  'lose-request',
+  'lose-reply',
+  'late',
+  'slow',
+  'throttle',
+  'false-empty',
+  'stale',
+] as const;
 
 /**
  * refuse: answered as unavailable, no effect · lose-request: no effect, no reply · lose-reply: effect, no reply · late: no reply, the
@@ -90,7 +99,8 @@ export class Faults {
     const parsed = ruleSchema.safeParse(input);
     if (!parsed.success) throw inputError(parsed.error);
     const rule = { ...parsed.data, op: this.#canonicalOp(parsed.data.provider, parsed.data.op) };
-    if (this.#rules.size >= RULES_MAX) throw new ControlInputError('', `there are ${RULES_MAX} faults already; DELETE /faults first`);
+    if (this.#rules.size >= RULES_MAX)
+      throw new ControlInputError('', `there are ${RULES_MAX} faults already; DELETE /faults first`);
     this.#added += 1;
     const id = `fault-${this.#added}`;
     this.#rules.set(id, { ...rule, id, fired: 0, rng: seededRng(rule.seed ?? hash32(id)) });
@@ -131,11 +141,19 @@ export class Faults {
     const ops = this.#ops.get(provider);
     if (ops === undefined) {
       const allowed = [...this.#ops.keys()];
-      throw new ControlInputError('provider', `provider "${provider}" is not built; use one of ${allowed.join(', ')}`, allowed);
+      throw new ControlInputError(
+        'provider',
+        `provider "${provider}" is not built; use one of ${allowed.join(', ')}`,
+        allowed,
+      );
     }
     if (op === undefined || op === '*') return undefined;
     if (ops.some((known) => opMatches(op, known))) return op;
-    throw new ControlInputError('op', `op "${op}" is unknown for ${provider}; use one of ${ops.join(', ')}, or a prefix such as "buckets.*"`, ops);
+    throw new ControlInputError(
+      'op',
+      `op "${op}" is unknown for ${provider}; use one of ${ops.join(', ')}, or a prefix such as "buckets.*"`,
+      ops,
+    );
   }
 }
 

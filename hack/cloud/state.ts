@@ -124,7 +124,7 @@ export class CloudState {
     const known = this.#tables.get(name);
     if (known !== undefined) return known as Table<V>;
     const made = new Table<V>(name, (change) => this.#record(change), options);
-    this.#tables.set(name, made as Table<unknown>);
+    this.#tables.set(name, made);
     return made;
   }
 

@@ -1,0 +1,77 @@
+// From a request to the operation it asks for. Looks at no state; repeats of an idempotency token are answered from memory.
+
+import type { CloudRequest, CloudResponse, Operation } from '#hack/cloud/door.ts';
+import { BUCKET_ROUTES } from './bucket-routes.ts';
+import { matchPath, operationOf, type Call, type Route } from './call.ts';
+import { GcsError } from './errors.ts';
+import type { GcsModel } from './model.ts';
+
+const ROUTES: readonly Route[] = [...BUCKET_ROUTES];
+
+/** Operations as named in faults and in the call log: the API's method names. */
+export const GCS_OPS: readonly string[] = [...new Set(ROUTES.map((route) => route.op))];
+
+/** How long an answer to an idempotency token is kept; the SDK gives up within minutes. */
+const TOKEN_KEPT_MS = 600_000;
+const TOKENS_MAX = 2_000;
+
+/** Routes requests to one model. */
+export class GcsRouter {
+  readonly #model: GcsModel;
+  readonly #answered = new Map<string, { atMs: number; response: CloudResponse }>();
+
+  constructor(model: GcsModel) {
+    this.#model = model;
+  }
+
+  route(request: CloudRequest): Operation {
+    const query = new URLSearchParams(request.query);
+    for (const route of ROUTES) {
+      if (route.method !== request.method) continue;
+      const params = matchPath(route.path, request.path);
+      if (params === undefined) continue;
+      const call: Call = { model: this.#model, request, query, params };
+      return this.#once(operationOf(route, call), request);
+    }
+    return unknownPath(this.#model, request, query);
+  }
+
+  /** A write that comes again with its token (the SDK's own retry) gets the first answer, and has no second effect. */
+  #once(operation: Operation, request: CloudRequest): Operation {
+    const token = request.headers['x-goog-gcs-idempotency-token'];
+    if (token === undefined || operation.kind !== 'write' || !['POST', 'PATCH', 'DELETE'].includes(request.method))
+      return operation;
+    const key = `${token} ${request.method} ${request.path}?${request.query}`;
+    return {
+      ...operation,
+      run: () => {
+        const nowMs = this.#model.clock.now();
+        const known = this.#answered.get(key);
+        if (known !== undefined && nowMs - known.atMs < TOKEN_KEPT_MS) return known.response;
+        const response = operation.run();
+        if (response.status < 300) this.#remember(key, nowMs, response);
+        return response;
+      },
+    };
+  }
+
+  #remember(key: string, atMs: number, response: CloudResponse): void {
+    this.#answered.set(key, { atMs, response });
+    const oldest = this.#answered.keys().next().value;
+    if (this.#answered.size > TOKENS_MAX && oldest !== undefined) this.#answered.delete(oldest);
+  }
+}
+
+function unknownPath(model: GcsModel, request: CloudRequest, query: URLSearchParams): Operation {
+  const route: Route = {
+    method: request.method,
+    path: /^/,
+    op: 'unknown',
+    kind: 'write',
+    run() {
+      throw new GcsError({ status: 404, reason: 'notFound', message: 'Not Found' });
+    },
+    name: () => request.path,
+  };
+  return operationOf(route, { model, request, query, params: [] });
+}
