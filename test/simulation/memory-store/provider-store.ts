@@ -1,0 +1,132 @@
+import type { ProviderReport, ProviderStore } from '#controller/store/provider-store.ts';
+import type { ProviderRow } from '#controller/store/rows.ts';
+import { topic } from '#resources/topic.ts';
+import type { MemoryDatabase } from './database.ts';
+import { claimOne } from './engine-store.ts';
+
+interface Account {
+  readonly provider: string;
+  readonly account: string;
+}
+
+/** ProviderStore over a MemoryDatabase. */
+export function createMemoryProviderStore(db: MemoryDatabase): ProviderStore {
+  return { ...createBreakerMethods(db), ...createBudgetMethods(db), ...createProbeMethods(db) };
+}
+
+function providerRow(db: MemoryDatabase, { provider, account }: Account): ProviderRow {
+  const healthy = { breaker: 'closed', cause: null, failures: 0, openedAt: null } as const;
+  const free = { blockedUntil: null, frozen: null, credentialDigest: null };
+  return db.providers.get(`${provider}/${account}`) ?? { provider, account, ...healthy, ...free };
+}
+
+function store(db: MemoryDatabase, row: ProviderRow): ProviderRow {
+  db.providers.set(`${row.provider}/${row.account}`, row);
+  return row;
+}
+
+type BreakerMethods = Pick<ProviderStore, 'providers' | 'report' | 'block' | 'freeze' | 'thaw' | 'registerCredential'>;
+
+function createBreakerMethods(db: MemoryDatabase): BreakerMethods {
+  return {
+    async providers() {
+      return [...db.providers.values()];
+    },
+    async report(input) {
+      const before = providerRow(db, input);
+      const row = store(db, reported(before, input, db.now()));
+      const opened = before.breaker === 'closed' && row.breaker === 'open';
+      return { row, opened, closed: before.breaker === 'open' && row.breaker === 'closed' };
+    },
+    async block(input) {
+      const row = providerRow(db, input);
+      store(db, { ...row, blockedUntil: Math.max(row.blockedUntil ?? 0, db.now() + input.forMs) });
+    },
+    async freeze(input) {
+      const until = input.forMs === null ? null : db.now() + input.forMs;
+      store(db, { ...providerRow(db, input), frozen: { by: input.by, why: input.why, until } });
+    },
+    async thaw(input) {
+      const row = providerRow(db, input);
+      if (row.frozen === null) return false;
+      store(db, { ...row, frozen: null });
+      return true;
+    },
+    async registerCredential(input) {
+      const row = providerRow(db, input);
+      store(db, { ...row, credentialDigest: input.digest });
+      return row.credentialDigest !== input.digest;
+    },
+  };
+}
+
+/** Failures in a row of one cause open the breaker; any success closes it. */
+function reported(row: ProviderRow, { outcome, opensAt }: ProviderReport, now: number): ProviderRow {
+  if (outcome === 'ok') return { ...row, breaker: 'closed', cause: null, failures: 0, openedAt: null };
+  const failures = row.cause === null || row.cause === outcome ? row.failures + 1 : 1;
+  if (row.breaker === 'open') return { ...row, failures };
+  const opens = failures >= opensAt;
+  return { ...row, cause: outcome, failures, breaker: opens ? 'open' : 'closed', openedAt: opens ? now : null };
+}
+
+type BudgetMethods = Pick<ProviderStore, 'takeTokens' | 'takeSlot' | 'giveSlot' | 'takeWindow'>;
+
+function createBudgetMethods(db: MemoryDatabase): BudgetMethods {
+  const slotKey = ({ provider, account }: Account, slot: number): string => `${provider}/${account}/${slot}`;
+  return {
+    async takeTokens({ provider, account, budget, want, ratePerSecond, burst }) {
+      const key = `${provider}/${account}/${budget}`;
+      const now = db.now();
+      const before = db.budgets.get(key) ?? { tokens: burst, at: now };
+      const refilled = Math.min(burst, before.tokens + (ratePerSecond * (now - before.at)) / 1_000);
+      const taken = Math.min(want, Math.floor(refilled));
+      db.budgets.set(key, { tokens: refilled - taken, at: now });
+      return taken;
+    },
+    async takeSlot(input) {
+      const now = db.now();
+      for (let slot = 0; slot < input.count; slot += 1) {
+        const held = db.slots.get(slotKey(input, slot));
+        if (held !== undefined && held.until > now) continue;
+        db.slots.set(slotKey(input, slot), { holder: input.holder, until: now + input.leaseMs });
+        return slot;
+      }
+      return null;
+    },
+    async giveSlot(input) {
+      const key = slotKey(input, input.slot);
+      if (db.slots.get(key)?.holder === input.holder) db.slots.delete(key);
+    },
+    async takeWindow({ scope, key, limit, windowMs }) {
+      const now = db.now();
+      const name = `${scope}\u0000${key}`;
+      const events = (db.windows.get(name) ?? []).filter((at) => at > now - windowMs);
+      if (events.length >= limit) return false;
+      db.windows.set(name, [...events, now]);
+      return true;
+    },
+  };
+}
+
+function createProbeMethods(db: MemoryDatabase): Pick<ProviderStore, 'claimProbe' | 'countMaterialized'> {
+  return {
+    async claimProbe({ provider, account, holder, leaseMs }) {
+      const name = topic.provider(provider, account);
+      for (const tables of db.shards.values()) {
+        for (const uid of tables.listeners.get(name) ?? []) {
+          const work = tables.work.get(uid);
+          const free = work !== undefined && (work.leaseUntil === null || work.leaseUntil <= db.now());
+          if (free) return claimOne(db, tables, { uid, work, holder, leaseMs });
+        }
+      }
+      return null;
+    },
+    async countMaterialized() {
+      let count = 0;
+      for (const tables of db.shards.values()) {
+        for (const work of tables.work.values()) if (work.materializedAt !== null) count += 1;
+      }
+      return count;
+    },
+  };
+}
