@@ -50,7 +50,9 @@ export function admitChildren(
       withoutDeletion(context),
       input.wanted.map((child, index) => applyOf(context, { child, index, owner: input.owner })),
     );
-    const writes = applies.flatMap((result) => (result.write === null ? [] : [result.write]));
+    // One row, one write: a revived child with another spec gets that spec by the owner's next pass.
+    const again = new Set(revived.map((write) => write.uid));
+    const writes = applies.flatMap(({ write }) => (write === null || again.has(write.uid) ? [] : [write]));
     return [...revived, ...writes, ...dropped(context, input)];
   } catch (error) {
     if (error instanceof ApiError)

@@ -1,0 +1,50 @@
+import { globSync, readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+
+/** The style as a test: what the linter can not see (style.md habit 25). */
+const sources = globSync('{api,controller,hack,reconcilers,resources}/**/*.ts').filter(
+  (path) => !path.endsWith('.test.ts'),
+);
+const textOf = (path: string): string => readFileSync(path, 'utf8');
+
+describe('the ten steps of the flow', () => {
+  test('have exactly one home each, whose first line is its banner', () => {
+    const banners = sources.flatMap(
+      (path) => /^\/\/ Flow step (\d+) of 10: /.exec(textOf(path))?.slice(1).map(Number) ?? [],
+    );
+    expect(banners.sort((a, b) => a - b)).toEqual(
+      [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].filter((step) => ![7, 8].includes(step)),
+    );
+  });
+});
+
+describe('the effects', () => {
+  const inner = sources.filter(
+    (path) => /^(controller|reconcilers|resources)\//.test(path) && path !== 'controller/clock.ts',
+  );
+
+  test('time and randomness come from controller/clock.ts alone', () => {
+    const banned =
+      /\bDate\.now\(|\bnew Date\(\)|\bMath\.random\(|\bsetTimeout\(|\bsetInterval\(|\bAbortSignal\.timeout\(|\bcrypto\.randomUUID\(|\bperformance\.now\(/;
+    expect(inner.filter((path) => banned.test(textOf(path)))).toEqual([]);
+  });
+});
+
+describe('the repository', () => {
+  test('holds no TODO, no skipped test and no focused one', () => {
+    const files = globSync('{api,controller,hack,reconcilers,resources,test,migrations}/**/*.{ts,sql}');
+    const marks = new RegExp(`\\b(${['TO', 'DO'].join('')}|${['FIX', 'ME'].join('')})\\b|\\.(only|todo)\\(`);
+    expect(files.filter((path) => marks.test(textOf(path)))).toEqual([]);
+  });
+
+  test('pins every dependency exactly', () => {
+    const { dependencies, devDependencies } = JSON.parse(textOf('package.json')) as Record<
+      string,
+      Record<string, string>
+    >;
+    const loose = Object.entries({ ...dependencies, ...devDependencies }).filter(
+      ([, version]) => !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version),
+    );
+    expect(loose).toEqual([]);
+  });
+});
