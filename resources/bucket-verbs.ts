@@ -32,10 +32,13 @@ function optionalFields(shape: z.ZodRawShape): z.ZodRawShape {
   );
 }
 
+/** A field that the input schema knows to be text. */
+const text = (value: Json | undefined): string => (typeof value === 'string' ? value : '');
+
 const bucketKey = (workspace: Json | undefined, bucket: Json | undefined): ResourceKey => ({
-  workspace: String(workspace),
+  workspace: text(workspace),
   kind: 'Bucket',
-  name: String(bucket),
+  name: text(bucket),
 });
 
 function read(op: string, scope: Verb['scope'], input: z.ZodObject): Verb {
@@ -57,7 +60,7 @@ const create: Verb = {
   scope: 'write',
   call: ({ workspace, name, ...spec }) => ({
     do: 'apply',
-    manifest: { kind: 'Bucket', metadata: { workspace: String(workspace), name: String(name) }, spec },
+    manifest: { kind: 'Bucket', metadata: { workspace: text(workspace), name: text(name) }, spec },
     mustNotExist: true,
   }),
 };
@@ -72,7 +75,7 @@ const list: Verb = {
   scope: 'read',
   call: ({ workspace, limit, cursor }): VerbCall => ({
     do: 'list',
-    workspace: String(workspace),
+    workspace: text(workspace),
     kind: 'Bucket',
     ...(typeof limit === 'number' ? { limit } : {}),
     ...(typeof cursor === 'string' ? { cursor } : {}),
@@ -91,7 +94,7 @@ const remove: Verb = {
   call: ({ workspace, name, confirm, planHash }): VerbCall => ({
     do: 'delete',
     key: bucketKey(workspace, name),
-    confirm: String(confirm),
+    confirm: text(confirm),
     ...(typeof planHash === 'string' ? { planHash } : {}),
   }),
 };
@@ -115,7 +118,7 @@ const deleteObject: Verb = {
     do: 'apply',
     manifest: {
       kind: 'ObjectDeletion',
-      metadata: { workspace: String(workspace), name: deletionName(seed) },
+      metadata: { workspace: text(workspace), name: deletionName(seed) },
       spec: { bucket, name: key, ...(generation === undefined ? {} : { generation }) } as JsonObject,
     },
     mustNotExist: true,

@@ -24,7 +24,14 @@ export const objectDeletion = defineKind({
     { reason: 'Deleted', class: 'none', meaning: 'The object is not there (any more).' },
     { reason: 'StillThere', class: 'progress', meaning: 'The object is there.' },
   ],
-  references: (spec) => [{ mode: 'needs', kind: 'Bucket', name: String(spec['bucket']), path: 'spec.bucket' } as const],
+  references: (spec) => [
+    {
+      mode: 'needs',
+      kind: 'Bucket',
+      name: typeof spec['bucket'] === 'string' ? spec['bucket'] : '',
+      path: 'spec.bucket',
+    } as const,
+  ],
   needsKinds: ['Bucket'],
 });
 
