@@ -8,15 +8,21 @@ const sources = globSync('{api,controller,hack,reconcilers,resources}/**/*.ts').
 const textOf = (path: string): string => readFileSync(path, 'utf8');
 
 describe('the ten steps of the flow', () => {
-  test('have exactly one home each, whose first line is its banner', () => {
-    const banners = sources.flatMap(
-      (path) => /^\/\/ Flow step (\d+) of 10: /.exec(textOf(path))?.slice(1).map(Number) ?? [],
-    );
-    expect(banners.sort((a, b) => a - b)).toEqual(
-      [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].filter((step) => ![7, 8].includes(step)),
-    );
+  test('have exactly one home each, which says so in its first lines', () => {
+    expect(sources.flatMap((path) => banners(textOf(path))).sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
   });
 });
+
+/** The steps named by the banner lines that open a file. */
+function banners(text: string): number[] {
+  const steps: number[] = [];
+  for (const line of text.split('\n')) {
+    const step = /^\/\/ Flow step (\d+) of 10: /.exec(line)?.[1];
+    if (step === undefined) break;
+    steps.push(Number(step));
+  }
+  return steps;
+}
 
 describe('the effects', () => {
   const inner = sources.filter(

@@ -1,0 +1,73 @@
+/**
+ * `npm test` and `npm run check`: one command for everything, in the order of what fails fastest. Prints what failed, and ends with
+ * a line `N passed, N failed`. Each static tool counts as one; each test as one. `--fast` leaves out what needs Postgres or the world.
+ */
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+interface Tally {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+interface VitestReport {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly numPendingTests: number;
+  readonly numFailedTestSuites: number;
+}
+
+const fast = process.argv.includes('--fast');
+const bin = join(import.meta.dirname, '..', 'node_modules', '.bin');
+
+/** Runs a tool of the project; resolves to its exit code (1 if it could not be started). */
+function run(command: string, args: readonly string[]): Promise<number> {
+  return new Promise((resolve) => {
+    const path = `${bin}:${process.env['PATH'] ?? ''}`;
+    const child = spawn(join(bin, command), args, { stdio: 'inherit', env: { ...process.env, PATH: path } });
+    child.on('error', () => resolve(1));
+    child.on('exit', (code) => resolve(code ?? 1));
+  });
+}
+
+async function tool(name: string, args: readonly string[], tally: Tally): Promise<void> {
+  process.stdout.write(`\n▸ ${name} ${args.join(' ')}\n`);
+  const code = await run(name, args);
+  if (code === 0) tally.passed += 1;
+  else tally.failed += 1;
+}
+
+async function tests(project: string, tally: Tally): Promise<void> {
+  process.stdout.write(`\n▸ vitest: ${project}\n`);
+  const folder = mkdtempSync(join(tmpdir(), 'vibn-test-'));
+  const file = join(folder, 'report.json');
+  const code = await run('vitest', ['run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${file}`]);
+  const report = readReport(file);
+  rmSync(folder, { recursive: true, force: true });
+  tally.passed += report.numPassedTests;
+  tally.skipped += report.numPendingTests;
+  // A file that can't be loaded has no failed test, and an error outside tests none either: both are failures.
+  tally.failed += code === 0 ? 0 : Math.max(report.numFailedTests, 1);
+}
+
+function readReport(file: string): VitestReport {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as VitestReport;
+  } catch {
+    return { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0, numFailedTestSuites: 1 };
+  }
+}
+
+const tally: Tally = { passed: 0, failed: 0, skipped: 0 };
+await tool('oxfmt', ['--check', '.'], tally);
+await tool('oxlint', ['--type-aware'], tally);
+await tool('tsc', ['--noEmit', '-p', '.'], tally);
+await tool('knip', [], tally);
+for (const project of fast ? ['unit'] : ['unit', 'database', 'simulation']) await tests(project, tally);
+
+const skipped = tally.skipped > 0 ? `, ${tally.skipped} skipped` : '';
+process.stdout.write(`\n${tally.passed} passed, ${tally.failed} failed${skipped}\n`);
+process.exitCode = tally.failed === 0 ? 0 : 1;
