@@ -1,0 +1,15 @@
+/** `npm run migrate`: DATABASE_URL is the owner's; VIBN_DB_ROLE_PASSWORD becomes the password of the login roles. */
+import { migrate, MigrateError } from './migrate.ts';
+
+const url = process.env['DATABASE_URL'] ?? '';
+const rolePassword = process.env['VIBN_DB_ROLE_PASSWORD'];
+const print = (line: string): void => void process.stdout.write(`${line}\n`);
+
+try {
+  if (url === '') throw new MigrateError('DATABASE_URL is not set: postgres://user:password@host:5432/database.');
+  const applied = await migrate({ url, print, ...(rolePassword === undefined ? {} : { rolePassword }) });
+  if (applied.length === 0) print('nothing to apply');
+} catch (error) {
+  process.stderr.write(`${error instanceof MigrateError ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}

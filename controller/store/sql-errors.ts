@@ -1,0 +1,90 @@
+import postgres from 'postgres';
+
+/** The answer of a COMMIT (or of a writing statement of its own) was lost: nobody knows whether it took effect. */
+export class CommitUnknown extends Error {
+  override readonly name = 'CommitUnknown';
+  /** Name of the statement or transaction. */
+  readonly statement: string;
+  constructor(statement: string, cause: unknown) {
+    super(`The database did not say whether ${statement} was committed.`, { cause });
+    this.statement = statement;
+  }
+}
+
+/** The database did not answer within the deadline, retries included. Nothing was committed: the call may be repeated. */
+export class StoreUnavailable extends Error {
+  override readonly name = 'StoreUnavailable';
+  readonly statement: string;
+  constructor(statement: string, cause: unknown) {
+    super(`The database is not available (${statement}).`, { cause });
+    this.statement = statement;
+  }
+}
+
+/**
+ * What an error says about the statement that failed.
+ * `aborted`: it was rolled back, and another try may succeed. `lost`: the connection went, so nobody knows.
+ * `final`: rolled back, and another try would fail alike.
+ */
+export type Fate = 'aborted' | 'lost' | 'final';
+
+/** SQLSTATEs after which the same statement may succeed: conflicts, lock and statement timeouts, no connection free, server starting. */
+const abortedStates: ReadonlySet<string> = new Set([
+  '40001',
+  '40P01',
+  '55P03',
+  '57014',
+  '53300',
+  '57P03',
+  '57P05',
+  '25P03',
+]);
+
+/** SQLSTATEs that end the session: for a COMMIT under way they do not tell whether it took effect. */
+const lostStates: ReadonlySet<string> = new Set(['57P01', '57P02', '08000', '08003', '08006', '08007', '58000']);
+
+/** Codes of the driver and of sockets that come before anything was sent. */
+const unsentCodes: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'CONNECT_TIMEOUT',
+  '08001',
+  '08004',
+]);
+
+/** Codes of the driver and of sockets that come after something may have been sent. */
+const lostCodes: ReadonlySet<string> = new Set([
+  'CONNECTION_CLOSED',
+  'CONNECTION_DESTROYED',
+  'CONNECTION_ENDED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+]);
+
+/** The SQLSTATE or driver code of an error, or null. */
+export function errorCode(error: unknown): string | null {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return null;
+  return typeof error.code === 'string' ? error.code : null;
+}
+
+/** Sorts an error of the driver by what became of the statement. */
+export function fateOf(error: unknown): Fate {
+  const code = errorCode(error);
+  if (code === null) return 'final';
+  if (abortedStates.has(code) || unsentCodes.has(code)) return 'aborted';
+  return lostStates.has(code) || lostCodes.has(code) ? 'lost' : 'final';
+}
+
+/** Whether the session is gone after this error: nothing more may be sent on it. */
+export function sessionDied(error: unknown): boolean {
+  return fateOf(error) === 'lost' || (error instanceof postgres.PostgresError && error.severity_local === 'FATAL');
+}
+
+/** Whether a batch holds a value that Postgres refuses (class 22: data; 23: constraint): the caller bisects. */
+export function isDataError(error: unknown): boolean {
+  return error instanceof postgres.PostgresError && /^2[23]/.test(error.code);
+}
