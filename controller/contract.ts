@@ -80,6 +80,11 @@ export interface Action {
    */
   readonly intent?: string;
   /**
+   * With `intent`, for `guarded` calls whose guard lapses (Task: 50 min): ms from the first send in which a lost answer may be sent
+   * again under the same intent. After that the row parks as NeedsDecision.
+   */
+  readonly guardedForMs?: number;
+  /**
    * What the observation gives the calls to hold on to (metageneration, etag): apply reads it, and it is part of NO digest, so that
    * an approval and the drift brake outlive a newer observation of the same.
    */

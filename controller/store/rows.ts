@@ -184,6 +184,8 @@ export type SettleResult = 'settled' | 'fenced';
 /** How a row is removed: one fenced transaction (architecture §5, Deletion). */
 export interface Removal {
   readonly settle: Settle;
+  /** A finished `once` row whose time is over: it is removed although nobody deleted it. The only case without deleted_at. */
+  readonly expired?: true;
   /** What outlives the row. */
   readonly retained: readonly {
     readonly kind: string;
