@@ -67,6 +67,8 @@ create table work (
   attempts        integer     not null default 0 check (attempts >= 0),
   wake_seq        bigint      not null default 0 check (wake_seq >= 0),
   taken_over_at   timestamptz,
+  -- When the last claim was made, to the microsecond: its settle copies it to passed_at, which a replay compares with asked_at.
+  claimed_at      timestamptz,
   passed_at       timestamptz,
   verified_at     timestamptz,
   materialized_at timestamptz,
