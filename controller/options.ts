@@ -60,8 +60,6 @@ const gateway = z.strictObject({
   tokensEveryMs: ms(1_000, 10, 10_000),
   /** Leased tokens that nobody used are forgotten after this. */
   tokensExpireMs: ms(2_000, 10, 20_000),
-  /** A call waits at most this for a token, then it is Throttled. */
-  tokenWaitMs: ms(20, 0, 1_000),
   /** A send begins within this of the start of `beforeSend`, else that is asked again. */
   beginWithinMs: ms(2_000, 10, 2_000),
   /** Breakers, freezes and blocks of other replicas are seen this late at most. */

@@ -1,103 +1,160 @@
-import type { CallOptions } from '#controller/contract.ts';
+import PQueue from 'p-queue';
+import type { Clock, Rng } from '#controller/clock.ts';
+import type { Logger } from '#controller/log.ts';
+import type { Metrics } from '#controller/metrics.ts';
+import type { GatewayOptions } from '#controller/options.ts';
+import type { ProviderStore } from '#controller/store/provider-store.ts';
+import { createLoop } from '#controller/supervisor.ts';
+import { createAccountStates } from './account-state.ts';
+import type { AccountStates } from './account-state.ts';
+import { createBreaker } from './breaker.ts';
+import { budgetsOf } from './budgets.ts';
+import { BreakerOpen, Frozen, ResidencyViolation, Throttled } from './errors.ts';
+import { createProbes } from './probes.ts';
+import { checkResidency } from './residency.ts';
+import { createSender, fieldsOf } from './send.ts';
+import type { Sender } from './send.ts';
+import { createSlots } from './slots.ts';
+import { createTokens } from './tokens.ts';
+import type { AccountName } from './tokens.ts';
+import type { Gateway, GatewayCall, GatewayHandlers } from './types.ts';
+
+export { BreakerOpen, DeadlineExceeded, Frozen, ResidencyViolation, Throttled } from './errors.ts';
+export type { Gateway, GatewayCall, GatewayHandlers, GatewayState, LateAnswer } from './types.ts';
 
 /**
- * The one door to providers (architecture §5, Provider gateway). Around every call: residency, freeze, breaker, rate, concurrency,
- * slots, the caller's own last check (`beforeSend`), a deadline of our own, and the report of how it ended.
+ * The gateway (architecture §5). One call goes through, in this order:
+ * residency → freeze, breaker, hold → a place in the account's queue → the same gates again → tokens → slot → `beforeSend` → the send,
+ * within our own deadline → the report.
+ *
+ * Invariants
+ * G1  Nothing is sent before every gate was passed and `beforeSend` resolved less than `beginWithinMs` after its start.
+ * G2  There is no retry here: the engine's is the only retry layer.
+ * G3  The caller gets the outcome of its call whatever happens to reports, slots and metrics.
+ * G4  All time is the Clock's. p-queue gives concurrency only; its interval and timeout features would bring a second clock.
  */
-export interface Gateway {
-  /**
-   * Sends one provider call. Resolves with the reply. Rejects with what `send` threw (a ProviderError), or with one of the typed
-   * errors below; of those only DeadlineExceeded means that the call may have reached the provider.
-   */
-  call<R>(request: GatewayCall<R>): Promise<R>;
-  /** What is known of a provider account, at most one refresh old. */
-  state(provider: string, account: string): GatewayState;
+export interface RunningGateway extends Gateway {
+  /** Begins to refresh provider state and, with handlers, to probe open breakers. Resolves after the first look at the store. */
+  start(handlers?: GatewayHandlers): Promise<void>;
+  /** Ends refreshing and probing; calls under way are the callers'. */
+  stop(): Promise<void>;
 }
 
-export interface GatewayCall<R> {
-  readonly options: CallOptions<R>;
-  readonly send: (signal: AbortSignal) => Promise<R>;
-  readonly workspace: string;
-  readonly kind: string;
-  readonly uid: string;
-  /** The kind's longest call in ms: default and ceiling of `options.timeoutMs`. */
-  readonly maxCallMs: number;
-  /** The first call of a probe passes an open breaker. */
-  readonly probe: boolean;
-  /**
-   * Lease extension or markSending. Runs after tokens and slots are held, directly before the send; if the send does not begin
-   * within 2 s of its start it is asked again. What it throws forbids the send and reaches the caller as it is.
-   */
-  readonly beforeSend?: () => Promise<void>;
-  /**
-   * Hears the answer of a call that was given up at its deadline, if one still comes, so that `keep` is written all the same.
-   * Must not throw.
-   */
-  readonly onLateAnswer?: (answer: LateAnswer<R>) => void;
+export interface GatewayInput {
+  readonly providers: ProviderStore;
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly options: GatewayOptions;
+  readonly log: Logger;
+  readonly metrics: Metrics;
 }
 
-export type LateAnswer<R> = { readonly ok: true; readonly reply: R } | { readonly ok: false; readonly error: unknown };
+/** How often a late `beforeSend` is asked again before the call is given back as Throttled. */
+const beforeSendMax = 3;
 
-export interface GatewayState {
-  readonly breaker: 'closed' | 'open';
-  readonly cause: 'unavailable' | 'credential' | null;
-  /** ms for which a 429 still holds all calls; 0: none. */
-  readonly blockedForMs: number;
-  readonly frozen: { readonly by: string; readonly why: string } | null;
+export function createGateway(input: GatewayInput): RunningGateway {
+  const { providers, clock, options, log, metrics } = input;
+  let handlers: GatewayHandlers | undefined;
+  const usable = (name: AccountName): void => handlers?.onUsable(name.provider, name.account);
+  const states = createAccountStates(input);
+  const breaker = createBreaker({ ...input, states, onClosed: usable });
+  const probes = createProbes({ ...input, states });
+  const call = createCall({ ...input, states, send: createSender({ ...input, breaker }) });
+
+  const refresh = async (): Promise<void> => {
+    for (const row of await providers.providers()) states.remember(row);
+    for (const name of states.thawed()) usable(name);
+  };
+  const loop = createLoop({
+    name: 'provider-state',
+    clock,
+    log,
+    metrics,
+    everyMs: options.refreshEveryMs,
+    retryMs: options.refreshEveryMs,
+    async step() {
+      await refresh();
+      if (handlers !== undefined) await probes.look(handlers);
+    },
+  });
+
+  return {
+    call,
+    state: (provider, account) => states.state({ provider, account }),
+    async start(given) {
+      handlers = given;
+      // A store that does not answer yet is the loop's to wait for; until then every account counts as healthy.
+      await refresh().catch((error: unknown) => log.warn({ error }, 'Provider state could not be read'));
+      await loop.start();
+    },
+    stop: () => loop.stop(),
+  };
 }
 
-/** No token, no slot, or a 429 holds the account. Nothing was sent, or the provider said that it was not done. */
-export class Throttled extends Error {
-  override readonly name = 'Throttled';
-  readonly retryAfterMs: number;
-  constructor(retryAfterMs: number) {
-    super('The provider account is rate limited');
-    this.retryAfterMs = retryAfterMs;
-  }
+interface CallInput extends GatewayInput {
+  readonly states: AccountStates;
+  readonly send: Sender;
 }
 
-/** The breaker of the account is open. Nothing was sent. */
-export class BreakerOpen extends Error {
-  override readonly name = 'BreakerOpen';
-  readonly provider: string;
-  readonly account: string;
-  override readonly cause: 'unavailable' | 'credential';
-  constructor(provider: string, account: string, cause: 'unavailable' | 'credential') {
-    super('The breaker of the provider account is open');
-    this.provider = provider;
-    this.account = account;
-    this.cause = cause;
-  }
+/** The way of one call through the gates. */
+function createCall(input: CallInput): Gateway['call'] {
+  const { clock, options, states, log, metrics, send } = input;
+  const tokens = createTokens(input);
+  const slots = createSlots(input);
+  const queues = new Map<string, PQueue>();
+
+  const queueOf = ({ provider, account }: AccountName): PQueue => {
+    const key = `${provider}/${account}`;
+    const found = queues.get(key);
+    if (found !== undefined) return found;
+    const queue = new PQueue({ concurrency: options.concurrencyOf[provider] ?? options.concurrency });
+    queues.set(key, queue);
+    return queue;
+  };
+
+  const askBefore = async (beforeSend: () => Promise<void>): Promise<void> => {
+    for (let asked = 0; asked < beforeSendMax; asked += 1) {
+      const askedAt = clock.monotonic();
+      await beforeSend();
+      if (clock.monotonic() - askedAt < options.beginWithinMs) return;
+    }
+    throw new Throttled(options.beginWithinMs);
+  };
+
+  const pass = async <R>(request: GatewayCall<R>): Promise<R> => {
+    const { provider, account, mutating } = request.options;
+    const name = { provider, account };
+    const gate = { mutating, probe: request.probe };
+    states.check(name, gate);
+    return queueOf(name).add(async () => {
+      states.check(name, gate);
+      await tokens.take(name, budgetsOf(request.options, options));
+      return slots.hold(name, async () => {
+        if (request.beforeSend !== undefined) await askBefore(request.beforeSend);
+        return send(request);
+      });
+    });
+  };
+
+  return async (request) => {
+    try {
+      checkResidency(request.options, options.locations);
+      return await pass(request);
+    } catch (error) {
+      const why = refusalOf(error);
+      if (why !== null) {
+        metrics.refusedCalls.inc({ provider: request.options.provider, why });
+        log.debug({ ...fieldsOf(request), why }, 'Provider call was not made');
+      }
+      throw error;
+    }
+  };
 }
 
-/** The account is frozen and the call would change something. Nothing was sent. */
-export class Frozen extends Error {
-  override readonly name = 'Frozen';
-  readonly by: string;
-  readonly why: string;
-  constructor(by: string, why: string) {
-    super('The provider account is frozen');
-    this.by = by;
-    this.why = why;
-  }
-}
-
-/** The call names a location off the allow-list. Nothing was sent. */
-export class ResidencyViolation extends Error {
-  override readonly name = 'ResidencyViolation';
-  readonly location: string;
-  constructor(location: string) {
-    super('The location of the call is not on the allow-list');
-    this.location = location;
-  }
-}
-
-/** Our own deadline passed: a mutating call has an unknown outcome. */
-export class DeadlineExceeded extends Error {
-  override readonly name = 'DeadlineExceeded';
-  readonly mutating: boolean;
-  constructor(mutating: boolean) {
-    super('The provider did not answer before the deadline');
-    this.mutating = mutating;
-  }
+/** Label of a call that was refused; null: it was sent, or `beforeSend` forbade it. */
+function refusalOf(error: unknown): string | null {
+  if (error instanceof Throttled) return 'throttled';
+  if (error instanceof BreakerOpen) return 'breaker';
+  if (error instanceof Frozen) return 'frozen';
+  return error instanceof ResidencyViolation ? 'residency' : null;
 }
