@@ -1,0 +1,85 @@
+import { readFileSync, existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { hashSecret, mintKey, parseKey } from '#api/key-text.ts';
+import { createSqlAdminStore } from '#controller/store/sql-admin-store.ts';
+import type { AdminStore } from '#controller/store/admin-store.ts';
+import type { Sql } from '#controller/store/sql.ts';
+import { writePrivate } from './secrets.ts';
+
+/** Project and signing account of the local cloud. */
+export const localProject = 'vibn-local';
+const signerId = 'vibn-signer';
+export const signerEmail = `${signerId}@${localProject}.iam.gserviceaccount.com`;
+
+/**
+ * Makes the reader's signing account known to the local cloud, as an administrator would: the account, its public key, its right to
+ * objects. Safe to repeat: an account or key that is there is left alone.
+ */
+export async function registerSigner(iam: string, publicKeyPem: string): Promise<void> {
+  const account = `${iam}/v1/projects/${localProject}/serviceAccounts`;
+  const publicKeyData = Buffer.from(publicKeyPem).toString('base64');
+  await post(account, { accountId: signerId, serviceAccount: { displayName: 'Signs URLs' } }, [409]);
+  await post(`${account}/${signerEmail}/keys:upload`, { publicKeyData }, [409]);
+  const policy = await post(
+    `${iam}/v3/projects/${localProject}:getIamPolicy`,
+    { options: { requestedPolicyVersion: 3 } },
+    [],
+  );
+  const bindings = (policy['bindings'] ?? []) as { role: string; members: string[] }[];
+  const member = `serviceAccount:${signerEmail}`;
+  if (bindings.some((binding) => binding.members.includes(member))) return;
+  const wanted = { ...policy, bindings: [...bindings, { role: 'roles/storage.objectAdmin', members: [member] }] };
+  await post(`${iam}/v3/projects/${localProject}:setIamPolicy`, { policy: wanted }, []);
+}
+
+async function post(url: string, body: object, alsoFine: readonly number[]): Promise<Record<string, unknown>> {
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  if (!response.ok && !alsoFine.includes(response.status)) {
+    throw new Error(`The local cloud answered ${response.status} to ${url}: ${await response.text()}`);
+  }
+  return (await response.json()) as Record<string, unknown>;
+}
+
+/**
+ * The admin key in `admin.key` (platform-wide, class human, all scopes). Kept across restarts; if the file is missing, a new key is
+ * made and the old ones are revoked. The row is written before the file: a key in the file always works.
+ */
+export async function ensureAdminKey(platform: Sql, dataDir: string, hmacSecret: string): Promise<void> {
+  const file = join(dataDir, 'admin.key');
+  const admin = createSqlAdminStore({ api: platform, platform, controller: platform });
+  const parts = existsSync(file) ? parseKey(readFileSync(file, 'utf8').trim()) : null;
+  const stored = parts === null ? null : await admin.findKey(parts.id);
+  if (stored !== null && stored.revokedAt === null) return;
+  await revokeOld(admin);
+  const key = mintKey('local');
+  await admin.createKey('platform', {
+    id: key.id,
+    secretHash: hashSecret(hmacSecret, key.secret),
+    name: adminKeyName,
+    workspace: null,
+    class: 'human',
+    scopes: ['*'],
+    lineage: key.id,
+    createdAt: Date.now(),
+    expiresAt: null,
+    revokedAt: null,
+    lastUsedAt: null,
+    ratePerSecond: adminRatePerSecond,
+  });
+  writePrivate(file, `${key.text}\n`);
+}
+
+const adminKeyName = 'npm start admin';
+/** Procedures a second: scripts and benchmarks on one machine use this key. */
+const adminRatePerSecond = 10_000;
+
+async function revokeOld(admin: AdminStore): Promise<void> {
+  const keys = await admin.listKeys('platform', null);
+  for (const key of keys) {
+    if (key.name === adminKeyName && key.revokedAt === null) await admin.revokeKey('platform', key.id);
+  }
+}
