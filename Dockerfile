@@ -1,0 +1,20 @@
+# One image for all roles: api, controller, reader, migrate. Choose by command:
+#   docker run … vibn-operator api/main.ts | controller/main.ts | controller/reader.main.ts | controller/store/migrate.main.ts
+FROM node:26-slim AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --omit=dev --no-audit --no-fund
+
+FROM node:26-slim
+ENV NODE_ENV=production
+WORKDIR /app
+COPY --from=dependencies /app/node_modules ./node_modules
+COPY package.json ./
+COPY resources ./resources
+COPY controller ./controller
+COPY reconcilers ./reconcilers
+COPY api ./api
+COPY migrations ./migrations
+USER node
+ENTRYPOINT ["node"]
+CMD ["api/main.ts"]
