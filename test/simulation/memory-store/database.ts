@@ -180,7 +180,7 @@ export function changeWork(tables: Shard, uid: string, change: Partial<WorkRow>)
 }
 
 /** Wakes a row: wake_seq moves, due_at only ever comes nearer (E3). */
-export function wake(db: MemoryDatabase, tables: Shard, uid: string, priority: Priority): void {
+export function wake(db: MemoryDatabase, tables: Shard, { uid, priority }: { uid: string; priority: Priority }): void {
   const work = tables.work.get(uid);
   if (work === undefined) return;
   const dueAt = Math.min(work.dueAt, db.now() + dueShiftMs[priority]);
@@ -196,7 +196,7 @@ export function fireTopics(
   for (const topic of fired.topics) {
     const listeners = tables.listeners.get(topic);
     const uids = listeners === undefined ? [] : [...listeners].sort();
-    for (const uid of uids.slice(0, wokenAtOnceMax)) wake(db, tables, uid, 'dependency');
+    for (const uid of uids.slice(0, wokenAtOnceMax)) wake(db, tables, { uid, priority: 'dependency' });
     const draining = uids.slice(wokenAtOnceMax);
     tables.topics.set(topic, { firedVersion: fired.version, firedAt: db.now(), draining });
   }

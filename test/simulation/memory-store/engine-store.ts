@@ -234,7 +234,7 @@ function createUpkeepMethods(db: MemoryDatabase): UpkeepMethods {
       let left = limit;
       for (const [name, row] of tables.topics) {
         const now = row.draining.slice(0, left);
-        for (const uid of now) wake(db, tables, uid, 'dependency');
+        for (const uid of now) wake(db, tables, { uid, priority: 'dependency' });
         left -= now.length;
         if (now.length > 0) tables.topics.set(name, { ...row, draining: row.draining.slice(now.length) });
       }

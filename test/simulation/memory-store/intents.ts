@@ -13,7 +13,11 @@ export function fenced(tables: Shard, fence: Fence): MemoryWork | null {
 }
 
 /** Replaces the intent of that nonce. */
-export function changeIntent(tables: Shard, uid: string, nonce: string, change: Partial<Intent>): void {
+export function changeIntent(
+  tables: Shard,
+  { uid, nonce }: { uid: string; nonce: string },
+  change: Partial<Intent>,
+): void {
   const intents = tables.intents.get(uid) ?? [];
   tables.intents.set(
     uid,
@@ -63,19 +67,19 @@ export function createIntentMethods(db: MemoryDatabase): IntentMethods {
       const work = extended(tables, fence, callTimeoutMs);
       if (work === null) return null;
       const sentAt = db.now();
-      changeIntent(tables, fence.uid, nonce, { state: 'sending', sentAt, giveUpAt: sentAt + callTimeoutMs });
+      changeIntent(tables, { uid: fence.uid, nonce }, { state: 'sending', sentAt, giveUpAt: sentAt + callTimeoutMs });
       return { wakeSeq: work.wakeSeq };
     },
     async answer({ shard, uid, nonce, state, result }) {
       const tables = shardTables(db, shard);
       const intent = tables.intents.get(uid)?.find((one) => one.nonce === nonce);
       if (intent === undefined) return;
-      changeIntent(tables, uid, nonce, answered(intent, { state, result, now: db.now() }));
-      wake(db, tables, uid, 'dependency');
+      changeIntent(tables, { uid, nonce }, answered(intent, { state, result, now: db.now() }));
+      wake(db, tables, { uid, priority: 'dependency' });
       db.committed(shard);
     },
     async retire({ shard, uid, nonce }) {
-      changeIntent(shardTables(db, shard), uid, nonce, { state: 'retired', answeredAt: db.now() });
+      changeIntent(shardTables(db, shard), { uid, nonce }, { state: 'retired', answeredAt: db.now() });
     },
   };
 }
@@ -94,6 +98,7 @@ function answered(
     return { state: answer.state, result: answer.result ?? intent.result, answeredAt: answer.now };
   }
   if (answer.state !== 'done') return {};
-  if (intent.state === 'retired') return { contradicts: true, result: answer.result, answeredAt: answer.now };
+  if (intent.state === 'retired')
+    return { state: 'done', contradicts: true, result: answer.result, answeredAt: answer.now };
   return { result: intent.result ?? answer.result };
 }

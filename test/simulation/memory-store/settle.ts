@@ -147,7 +147,7 @@ function storeFacts(db: MemoryDatabase, tables: Shard, settle: Settle): void {
   const { uid } = settle;
   for (const { nonce, state } of settle.intents) {
     const intent = tables.intents.get(uid)?.find((one) => one.nonce === nonce);
-    if (intent !== undefined && isOpen(intent)) changeIntent(tables, uid, nonce, { state, answeredAt: db.now() });
+    if (intent !== undefined && isOpen(intent)) changeIntent(tables, { uid, nonce }, { state, answeredAt: db.now() });
   }
   const dropped = new Set(settle.dropAnnounced);
   const kept = (tables.intents.get(uid) ?? []).filter((one) => one.state !== 'announced' || !dropped.has(one.nonce));

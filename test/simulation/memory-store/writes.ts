@@ -129,7 +129,7 @@ function insert(db: MemoryDatabase, tables: Shard, write: RowWrite & { op: 'inse
     passedAt: null,
     verifiedAt: null,
     materializedAt: null,
-    incarnation: 1,
+    incarnation: 0,
     recentActions: [],
   });
   return row;
@@ -143,7 +143,7 @@ function change(db: MemoryDatabase, tables: Shard, write: Exclude<RowWrite, { op
   const row = { ...stamped, ...changedBy(db, write), generation: before.generation + (moves ? 1 : 0) };
   tables.rows.set(write.uid, row);
   if (moves) {
-    wake(db, tables, write.uid, 'user');
+    wake(db, tables, { uid: write.uid, priority: 'user' });
     changeWork(tables, write.uid, { recentActions: [], attempts: 0 });
   }
   return row;

@@ -1,0 +1,198 @@
+import { describe, expect, test } from 'vitest';
+import type { Fence } from '#controller/store/rows.ts';
+import {
+  claim,
+  declare,
+  eachWithStores,
+  fenceOf,
+  isDue,
+  keyOf,
+  leaseMs,
+  pass,
+  principal,
+  read,
+  settleOf,
+  shard,
+  workspace,
+  type MakeStores,
+} from './fixture.ts';
+
+const nonces = Array.from({ length: 9 }, (_, n) => `10000000-0000-4000-8000-00000000000${n}`);
+const [first, second] = nonces as [string, string, ...string[]];
+const callMs = 30_000;
+
+type Reply = readonly ['done' | 'refused' | 'unknown', string?];
+
+/** Write-ahead records of what must not happen twice (architecture §5, Intents; E1, E5). */
+export function intentContract(makeStores: MakeStores): void {
+  const { stores } = eachWithStores(makeStores);
+  const announce = (fence: Fence, nonce: string, args = { price: 1 }) =>
+    stores().engine.announce(fence, { effect: 'create:0', nonce, args });
+  const answer = (uid: string, nonce: string, [state, result = null]: Reply) =>
+    stores().engine.answer({ shard, uid, nonce, state, result });
+  /** A row with an intent in state sending, and its fence. */
+  const sending = async (): Promise<Fence> => {
+    const fence = fenceOf(await claim(stores(), await declare(stores(), 'a')));
+    await announce(fence, first);
+    await stores().engine.markSending(fence, first, callMs);
+    return fence;
+  };
+  const intentsOf = async (uid: string) => (await read(stores(), uid)).intents;
+
+  describe('intent', () => {
+    test('is announced once for the same arguments, and again as a new attempt after a refusal', async () => {
+      const fence = fenceOf(await claim(stores(), await declare(stores(), 'a')));
+      expect(await announce(fence, first)).toMatchObject({
+        attempt: 1,
+        nonce: first,
+        state: 'announced',
+        sentAt: null,
+      });
+      expect(await announce(fence, second)).toMatchObject({ attempt: 1, nonce: first });
+      await stores().engine.markSending(fence, first, callMs);
+      await answer(fence.uid, first, ['refused']);
+      expect(await announce(fence, second)).toMatchObject({ attempt: 2, nonce: second });
+      expect((await intentsOf(fence.uid)).map((one) => one.nonce)).toEqual([second]);
+    });
+
+    test('is announced and sent only under the fence', async () => {
+      const fence = fenceOf(await claim(stores(), await declare(stores(), 'a')));
+      expect(await announce({ ...fence, epoch: 9 }, first)).toBeNull();
+      expect(await announce({ ...fence, holder: 'worker-b' }, first)).toBeNull();
+      await announce(fence, first);
+      expect(await stores().engine.markSending({ ...fence, epoch: 9 }, first, callMs)).toBeNull();
+      await stores().elapse(leaseMs + 1);
+      expect(await stores().engine.markSending(fence, first, callMs)).toBeNull();
+      expect((await intentsOf(fence.uid))[0]?.state).toBe('announced');
+    });
+
+    test('on the way holds the lease until the call is over', async () => {
+      const fence = await sending();
+      const [intent] = await intentsOf(fence.uid);
+      expect(intent?.state).toBe('sending');
+      expect((intent?.giveUpAt ?? 0) - (intent?.sentAt ?? 0)).toBe(callMs);
+      await stores().elapse(callMs + 1_000);
+      expect(await isDue(stores(), fence.uid)).toBe(false);
+      await stores().elapse(2_000);
+      expect(await isDue(stores(), fence.uid)).toBe(true);
+    });
+
+    test('is the only one on the way: a second send of the row is refused', async () => {
+      const fence = await sending();
+      await stores().engine.announce(fence, { effect: 'renew:2026', nonce: second, args: {} });
+      expect(await stores().engine.markSending(fence, second, callMs)).toBeNull();
+      expect(await stores().engine.markSending(fence, first, callMs)).toBeNull();
+      await answer(fence.uid, first, ['unknown']);
+      expect(await stores().engine.markSending(fence, second, callMs)).toBeNull();
+      await answer(fence.uid, first, ['done']);
+      expect(await stores().engine.markSending(fence, second, callMs)).not.toBeNull();
+    });
+
+    test('takes its answer whoever holds the lease, and the row is due', async () => {
+      const fence = await sending();
+      await stores().elapse(callMs + 3_000);
+      const taken = await claim(stores(), fence.uid, 'worker-b');
+      await answer(fence.uid, first, ['done', 'id-1']);
+      expect((await intentsOf(fence.uid))[0]).toMatchObject({ state: 'done', result: 'id-1', contradicts: false });
+      await stores().engine.settle(shard, [{ ...settleOf(taken), holder: 'worker-b' }]);
+      expect(await isDue(stores(), fence.uid)).toBe(true);
+    });
+
+    test('answered while nobody holds the row makes it due', async () => {
+      const fence = await sending();
+      await stores().engine.settle(shard, [settleOf({ ...(await claimOf(fence)) })]);
+      expect(await isDue(stores(), fence.uid)).toBe(false);
+      await answer(fence.uid, first, ['done']);
+      expect(await isDue(stores(), fence.uid)).toBe(true);
+    });
+
+    test('retired and then done after all is contradicted, and shows', async () => {
+      const fence = await sending();
+      await stores().engine.retire({ shard, uid: fence.uid, nonce: first });
+      expect((await intentsOf(fence.uid))[0]?.state).toBe('retired');
+      await announce(fence, second);
+      await answer(fence.uid, first, ['done', 'id-1']);
+      const shown = (await intentsOf(fence.uid)).find((one) => one.nonce === first);
+      expect(shown).toMatchObject({ contradicts: true, result: 'id-1' });
+    });
+
+    test('retired stays retired when the answer is a refusal or unknown', async () => {
+      const fence = await sending();
+      await stores().engine.retire({ shard, uid: fence.uid, nonce: first });
+      for (const state of ['refused', 'unknown'] as const) await answer(fence.uid, first, [state]);
+      expect((await intentsOf(fence.uid))[0]).toMatchObject({ state: 'retired', contradicts: false });
+    });
+
+    test('found done by observation still takes the result that its late answer brings', async () => {
+      const fence = await sending();
+      const done = { intents: [{ nonce: first, state: 'done' as const }] };
+      await stores().engine.settle(shard, [settleOf(await claimOf(fence), done)]);
+      expect((await intentsOf(fence.uid))[0]).toMatchObject({ state: 'done', result: null });
+      await answer(fence.uid, first, ['done', 'secret']);
+      expect((await intentsOf(fence.uid))[0]).toMatchObject({ state: 'done', result: 'secret', contradicts: false });
+    });
+
+    test('that the plan no longer asks for is dropped; one on the way is not', async () => {
+      const fence = await sending();
+      await stores().engine.announce(fence, { effect: 'renew:2026', nonce: second, args: {} });
+      const change = { dropAnnounced: [first, second] };
+      await stores().engine.settle(shard, [settleOf(await claimOf(fence), change)]);
+      expect((await intentsOf(fence.uid)).map((one) => [one.nonce, one.state])).toEqual([[first, 'sending']]);
+    });
+
+    test('is not closed by the settle of an old epoch', async () => {
+      const fence = await sending();
+      const change = { epoch: 9, intents: [{ nonce: first, state: 'retired' as const }] };
+      await stores().engine.settle(shard, [settleOf(await claimOf(fence), change)]);
+      expect((await intentsOf(fence.uid))[0]?.state).toBe('sending');
+    });
+  });
+
+  describe('unknown outcome', () => {
+    const by = principal;
+    test('is listed once the call is given up, and a decision wakes the row and is applied once', async () => {
+      const fence = await sending();
+      const scope = { workspace };
+      const unknowns = () => stores().resources.unknowns(scope, { workspace, limit: 10 });
+      expect(await unknowns()).toEqual([]);
+      await stores().elapse(callMs + 3_000);
+      expect(await unknowns()).toMatchObject([{ uid: fence.uid, effect: 'create:0', attempt: 1, state: 'sending' }]);
+      const decision = { effect: 'create:0', outcome: 'did_not', evidence: 'asked them', by } as const;
+      await pass(stores(), fence.uid, { listeners: [`decision:${fence.uid}`] });
+      expect(await isDue(stores(), fence.uid)).toBe(false);
+      expect(await stores().resources.decide(scope, { key: keyOf('a'), decision })).toBe(true);
+      expect(await isDue(stores(), fence.uid)).toBe(true);
+      expect((await read(stores(), fence.uid)).decisions).toMatchObject([decision]);
+      const intents = [{ nonce: first, state: 'retired' as const }];
+      await pass(stores(), fence.uid, { intents, decided: ['create:0'] });
+      expect((await read(stores(), fence.uid)).decisions).toEqual([]);
+      expect(await unknowns()).toEqual([]);
+      expect(await stores().resources.decide(scope, { key: keyOf('a'), decision })).toBe(false);
+    });
+
+    test('of another workspace is neither seen nor decided', async () => {
+      await sending();
+      await stores().elapse(callMs + 3_000);
+      const scope = { workspace: 'stranger' };
+      expect(await stores().resources.unknowns(scope, { limit: 10 })).toEqual([]);
+      const decision = { effect: 'create:0', outcome: 'happened', evidence: '', by } as const;
+      expect(await stores().resources.decide(scope, { key: keyOf('a'), decision })).toBe(false);
+      expect(await stores().resources.unknowns('platform', { limit: 10 })).toHaveLength(1);
+    });
+  });
+
+  /** The claim that a fence came from, as read back. */
+  async function claimOf(fence: Fence) {
+    const { row, work } = await read(stores(), fence.uid);
+    const { epoch, wakeSeq } = work;
+    return {
+      shard,
+      uid: fence.uid,
+      workspace: row.workspace,
+      kind: row.kind,
+      epoch,
+      wakeSeq,
+      claimedAt: row.createdAt,
+    };
+  }
+}
