@@ -21,7 +21,7 @@ const nonces = Array.from({ length: 9 }, (_, n) => `10000000-0000-4000-8000-0000
 const [first, second] = nonces as [string, string, ...string[]];
 const callMs = 30_000;
 
-type Reply = readonly ['done' | 'refused' | 'unknown', string?];
+type Reply = readonly ['done' | 'refused' | 'unknown', (string | null)?];
 
 /** Write-ahead records of what must not happen twice (architecture §5, Intents; E1, E5). */
 export function intentContract(makeStores: MakeStores): void {
