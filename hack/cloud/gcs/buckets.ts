@@ -100,11 +100,7 @@ export class Buckets {
     const bucket = this.existing(name);
     demand(context, identity, { permission: 'storage.buckets.delete', bucket });
     checkPreconditions(query, bucket);
-    const open = [...context.tables.uploads.entries()].some(
-      ([, upload]) => upload.kind === 'multipart' && upload.state === 'open' && upload.bucket === objectGroup(bucket),
-    );
-    if (open || context.tables.objects.hasGroup(objectGroup(bucket)))
-      throw conflict('The bucket you tried to delete is not empty.', 'BucketNotEmpty');
+    if (this.#holdsSomething(bucket)) throw conflict('The bucket you tried to delete is not empty.', 'BucketNotEmpty');
     context.rates.take('bucketLifecycle', bucket.project);
     context.tables.buckets.delete(name);
     const keepMs = softDeleteMs(bucket);
@@ -167,6 +163,16 @@ export class Buckets {
         ? {}
         : { softDeleteTime: isoTime(bucket.deleted.softMs), hardDeleteTime: isoTime(bucket.deleted.hardMs) }),
     };
+  }
+
+  /** Live and noncurrent objects and unfinished multipart uploads keep a bucket; soft-deleted objects do not. */
+  #holdsSomething(bucket: BucketRecord): boolean {
+    const group = objectGroup(bucket);
+    const { objects, versions, uploads } = this.#context.tables;
+    if (objects.hasGroup(group) || versions.hasGroup(group)) return true;
+    return [...uploads.entries()].some(
+      ([, upload]) => upload.bucket === bucket.name && upload.kind === 'multipart' && upload.state === 'open',
+    );
   }
 
   #deleted(identity: Identity, name: string, query: Query): BucketRecord {

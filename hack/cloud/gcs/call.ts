@@ -20,6 +20,8 @@ export interface Call {
 export interface Route {
   readonly method: string;
   readonly path: RegExp;
+  /** A query parameter that must be there (value or not) for the route to apply. */
+  readonly parameter?: string;
   readonly op: string;
   readonly kind: CallKind;
   run(call: Call): CloudResponse | JsonObject;

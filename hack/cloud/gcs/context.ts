@@ -1,7 +1,7 @@
 // What the parts of the storage model share, and the records they keep.
 
 import type { CloudClock, CloudRng } from '#hack/cloud/clock.ts';
-import type { IamModel } from '#hack/cloud/iam/model.ts';
+import type { IamModel, Identity } from '#hack/cloud/iam/model.ts';
 import type { StoredPolicy } from '#hack/cloud/iam/policy.ts';
 import type { JsonObject } from '#hack/cloud/json.ts';
 import type { CloudState, Table } from '#hack/cloud/state.ts';
@@ -55,7 +55,7 @@ export interface UploadRecord {
   readonly fields: JsonObject;
   readonly query: string;
   /** Whom the bytes are written for: a session URL carries the right of the one who began it. */
-  readonly caller: string;
+  readonly caller: Identity;
   readonly received: number;
   readonly state: 'open' | 'done' | 'cancelled';
   /** Of a finished upload: the generation made. */
@@ -66,7 +66,10 @@ export interface UploadRecord {
 export interface GcsTables {
   readonly buckets: Table<BucketRecord>;
   readonly deletedBuckets: Table<BucketRecord>;
+  /** Live versions under "<bucket>#<bucket generation>/<name>". */
   readonly objects: Table<ObjectRecord>;
+  /** Noncurrent versions under "<live key>\0<generation>", as are soft-deleted ones and the bytes of all three. */
+  readonly versions: Table<ObjectRecord>;
   readonly deletedObjects: Table<ObjectRecord>;
   readonly blobs: Table<Buffer>;
   readonly uploads: Table<UploadRecord>;
@@ -83,13 +86,14 @@ export interface GcsContext {
   readonly rates: RateLimits;
 }
 
-/** Keys of objects: "<bucket>#<bucket generation>/<name>\0<generation>", grouped by what precedes the first "/". */
+/** Opens the tables. Those of objects are grouped by bucket: what precedes the first "/" of the key. */
 export function openTables(state: CloudState): GcsTables {
   const beforeSlash = (key: string): string => key.slice(0, key.indexOf('/'));
   return {
     buckets: state.table('buckets'),
     deletedBuckets: state.table('deletedBuckets'),
     objects: state.table('objects', { groupOf: beforeSlash }),
+    versions: state.table('versions', { groupOf: beforeSlash }),
     deletedObjects: state.table('deletedObjects', { groupOf: beforeSlash }),
     blobs: state.table('blobs'),
     uploads: state.table('uploads'),
@@ -115,6 +119,16 @@ export function randomId(context: GcsContext): string {
       .toString(16)
       .padStart(8, '0');
   return id;
+}
+
+/** The key of an object's live version. */
+export function liveKey(bucket: BucketRecord, name: string): string {
+  return `${objectGroup(bucket)}/${name}`;
+}
+
+/** The key of one version, live or not, among bytes, noncurrent and soft-deleted versions. */
+export function versionKey(bucket: BucketRecord, name: string, generation: string): string {
+  return `${liveKey(bucket, name)}\0${generation}`;
 }
 
 /** The group of a bucket's objects. A new bucket of an old name has another. */

@@ -9,14 +9,24 @@ export class GcsError extends Error {
   readonly location: string | undefined;
   /** Code of the XML form, where it does not follow from the reason. */
   readonly xmlCode: string | undefined;
+  /** Further elements of the XML form. */
+  readonly fields: Readonly<Record<string, string>>;
 
-  constructor(error: { status: number; reason: string; message: string; location?: string; xmlCode?: string }) {
+  constructor(error: {
+    status: number;
+    reason: string;
+    message: string;
+    location?: string;
+    xmlCode?: string;
+    fields?: Record<string, string>;
+  }) {
     super(error.message);
     this.name = 'GcsError';
     this.status = error.status;
     this.reason = error.reason;
     this.location = error.location;
     this.xmlCode = error.xmlCode;
+    this.fields = error.fields ?? {};
   }
 }
 
@@ -115,19 +125,17 @@ const XML_MESSAGES: Readonly<Record<string, string>> = {
   PreconditionFailed: 'At least one of the pre-conditions you specified did not hold.',
 };
 
-/** The error as the XML API answers it. `fields` are further elements, in order. */
-export function xmlError(error: GcsError, fields: Readonly<Record<string, string>> = {}): CloudResponse {
+/** The error as the XML API answers it. */
+export function xmlError(error: GcsError): CloudResponse {
   if (error.status === 304) return { status: 304, headers: {} };
   const code = error.xmlCode ?? 'InternalError';
   const message = XML_MESSAGES[code];
   const details = message === undefined || message === error.message ? {} : { Details: error.message };
-  const elements = { Code: code, Message: message ?? error.message, ...fields, ...details };
+  const elements = { Code: code, Message: message ?? error.message, ...error.fields, ...details };
+  // The XML API answers an anonymous caller with 403 where the JSON API says 401.
+  const status = code === 'AccessDenied' ? 403 : error.status;
   const xml = `<?xml version='1.0' encoding='UTF-8'?>${element('Error', elements)}`;
-  return {
-    status: error.status,
-    headers: { 'content-type': 'application/xml; charset=UTF-8' },
-    body: Buffer.from(xml),
-  };
+  return { status, headers: { 'content-type': 'application/xml; charset=UTF-8' }, body: Buffer.from(xml) };
 }
 
 /** An XML element with text children, in order. */

@@ -11,7 +11,11 @@ import { CloudState } from '#hack/cloud/state.ts';
 import { BucketPolicies } from './bucket-policy.ts';
 import { Buckets } from './buckets.ts';
 import { openTables, type GcsContext } from './context.ts';
+import { applyLifecycle, expireSoftDeleted } from './lifecycle.ts';
+import { ObjectCopies } from './object-copy.ts';
+import { Objects } from './objects.ts';
 import { GCS_RATES, RateLimits, type GcsRates } from './rates.ts';
+import { Uploads } from './uploads.ts';
 
 export interface GcsModelOptions {
   readonly clock?: CloudClock | undefined;
@@ -33,6 +37,9 @@ export class GcsModel {
   readonly context: GcsContext;
   readonly buckets: Buckets;
   readonly policies: BucketPolicies;
+  readonly objects: Objects;
+  readonly copies: ObjectCopies;
+  readonly uploads: Uploads;
 
   constructor(options: GcsModelOptions) {
     this.clock = options.clock ?? systemClock;
@@ -55,11 +62,18 @@ export class GcsModel {
     };
     this.buckets = new Buckets(this.context);
     this.policies = new BucketPolicies(this.context, this.buckets);
+    this.objects = new Objects(this.context, this.buckets);
+    this.copies = new ObjectCopies(this.context, this.objects);
+    this.uploads = new Uploads(this.context, this.objects);
   }
 
-  /** Carries out what time alone does. */
+  /** Carries out what time alone does: lifecycle rules, the end of soft deletion, forgotten sessions. Call it after the clock moved. */
   tick(): void {
-    // filled by lifecycle
+    this.state.transact(() => {
+      applyLifecycle(this.context);
+      expireSoftDeleted(this.context);
+      this.uploads.expire(this.clock.now());
+    });
   }
 
   /** See IamModel.registerServiceAccountKey: the public key that signed URLs and self-signed bearers of this account are checked with. */

@@ -3,13 +3,17 @@
 import type { CloudRequest, CloudResponse, Operation } from '#hack/cloud/door.ts';
 import { BUCKET_ROUTES } from './bucket-routes.ts';
 import { matchPath, operationOf, type Call, type Route } from './call.ts';
-import { GcsError } from './errors.ts';
+import { GcsError, xmlError } from './errors.ts';
 import type { GcsModel } from './model.ts';
+import { OBJECT_ROUTES } from './object-routes.ts';
+import { withCors, XML_ROUTES } from './xml-routes.ts';
 
-const ROUTES: readonly Route[] = [...BUCKET_ROUTES];
+const JSON_ROUTES: readonly Route[] = [...BUCKET_ROUTES, ...OBJECT_ROUTES];
+/** Everything else is /<bucket> or /<bucket>/<object> of the XML API. */
+const JSON_PATH = /^\/((download|upload|resumable\/upload)\/)?storage\/v1\//;
 
 /** Operations as named in faults and in the call log: the API's method names. */
-export const GCS_OPS: readonly string[] = [...new Set(ROUTES.map((route) => route.op))];
+export const GCS_OPS: readonly string[] = [...new Set([...JSON_ROUTES, ...XML_ROUTES].map((route) => route.op))];
 
 /** How long an answer to an idempotency token is kept; the SDK gives up within minutes. */
 const TOKEN_KEPT_MS = 600_000;
@@ -26,14 +30,20 @@ export class GcsRouter {
 
   route(request: CloudRequest): Operation {
     const query = new URLSearchParams(request.query);
-    for (const route of ROUTES) {
-      if (route.method !== request.method) continue;
+    const isXml = !JSON_PATH.test(request.path);
+    for (const route of isXml ? XML_ROUTES : JSON_ROUTES) {
+      if (route.method !== request.method || (route.parameter !== undefined && !query.has(route.parameter))) continue;
       const params = matchPath(route.path, request.path);
       if (params === undefined) continue;
       const call: Call = { model: this.#model, request, query, params };
-      return this.#once(operationOf(route, call), request);
+      return isXml ? this.#xml(route, call) : this.#once(operationOf(route, call), request);
     }
     return unknownPath(this.#model, request, query);
+  }
+
+  #xml(route: Route, call: Call): Operation {
+    const operation = operationOf(route, call, xmlError);
+    return { ...operation, run: () => withCors(this.#model, call.request, operation.run()) };
   }
 
   /** A write that comes again with its token (the SDK's own retry) gets the first answer, and has no second effect. */

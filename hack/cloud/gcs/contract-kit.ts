@@ -1,0 +1,102 @@
+// What the contract's cases share: the SDK as users have it, a bucket for one case, errors to compare.
+
+import assert from 'node:assert/strict';
+import { Storage, type Bucket } from '@google-cloud/storage';
+import { JWT } from 'google-auth-library';
+
+export interface ContractTarget {
+  /** The Storage SDK's apiEndpoint. */
+  readonly endpoint: string;
+  readonly projectId: string;
+  /** An account that may read and write the project's objects, for signed URLs; without it those cases are left out. */
+  readonly signer?: { readonly email: string; readonly privateKeyPem: string } | undefined;
+}
+
+/** One sentence of the contract. Rejects with an AssertionError if the endpoint breaks it. */
+export interface ContractCase {
+  readonly name: string;
+  run(): Promise<void>;
+}
+
+/** What a case works with: its own bucket, emptied and deleted afterwards. */
+export interface Scene {
+  readonly target: ContractTarget;
+  readonly storage: Storage;
+  readonly bucket: Bucket;
+}
+
+export interface BucketWishes {
+  readonly [field: string]: unknown;
+}
+
+type Play = (scene: Scene) => Promise<void>;
+
+const LOCATION = 'northamerica-northeast1';
+let made = 0;
+
+export function sdk(target: ContractTarget): Storage {
+  const { endpoint, projectId, signer } = target;
+  // The SDK sends no Authorization to a custom endpoint; the account is there to sign URLs with.
+  const authClient = signer && new JWT({ email: signer.email, key: signer.privateKeyPem });
+  return new Storage({
+    apiEndpoint: endpoint,
+    projectId,
+    retryOptions: { autoRetry: false },
+    ...(authClient ? { authClient } : {}),
+  });
+}
+
+/** A name that no other run has. */
+export function freshName(): string {
+  made += 1;
+  return `vibn-contract-${process.pid.toString(36)}-${Date.now().toString(36)}-${made}`;
+}
+
+/** A case that needs a bucket with uniform access, without soft delete unless it says otherwise. */
+export function withBucket(
+  target: ContractTarget,
+  name: string,
+  plot: Play | { play: Play; wishes: BucketWishes },
+): ContractCase {
+  const { play, wishes } = typeof plot === 'function' ? { play: plot, wishes: {} } : plot;
+  return {
+    name,
+    async run() {
+      const storage = sdk(target);
+      const fields = {
+        location: LOCATION,
+        iamConfiguration: { uniformBucketLevelAccess: { enabled: true } },
+        softDeletePolicy: { retentionDurationSeconds: '0' },
+        ...wishes,
+      };
+      const [bucket] = await storage.createBucket(freshName(), fields as Parameters<Storage['createBucket']>[1]);
+      try {
+        await play({ target, storage, bucket });
+      } finally {
+        await bucket.deleteFiles({ force: true, versions: true }).catch(() => undefined);
+        await bucket.delete({ ignoreNotFound: true }).catch(() => undefined);
+      }
+    },
+  };
+}
+
+/** Requires that the promise rejects with this HTTP status, and answers the error. */
+export async function refused(
+  promise: Promise<unknown>,
+  status: number,
+): Promise<{ code: number; message: string; errors: { reason?: string }[] }> {
+  let error: { code?: number; message?: string; errors?: { reason?: string }[] } | undefined;
+  try {
+    await promise;
+  } catch (caught) {
+    error = caught as typeof error;
+  }
+  assert.ok(error !== undefined, `expected a refusal with ${status}, but it was accepted`);
+  assert.equal(Number(error.code), status, `refused with ${error.code}: ${error.message}`);
+  return { code: status, message: error.message ?? '', errors: error.errors ?? [] };
+}
+
+/** A metadata value of the SDK, which types most of them loosely. */
+export function field(metadata: object, name: string): unknown {
+  return (metadata as Record<string, unknown>)[name];
+}
