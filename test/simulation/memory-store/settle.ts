@@ -116,16 +116,16 @@ function settledWork(db: MemoryDatabase, settle: Settle): Partial<MemoryWork> {
 
 /** When the row is due again: at once if anything moved since the pass read it, else after its own delay. */
 function dueAt(db: MemoryDatabase, tables: Shard, { settle, work }: { settle: Settle; work: MemoryWork }): number {
-  const row = tables.rows.get(settle.uid);
+  const now = db.now();
+  if (tables.rows.get(settle.uid)?.generation !== settle.generation) return now + dueShiftMs.user;
   const moved =
     work.wakeSeq !== settle.wakeSeq ||
-    row?.generation !== settle.generation ||
     firedSince(tables, settle) ||
     (settle.parkedOn !== undefined && !isBlocked(db, settle.parkedOn));
-  if (moved) return Math.min(work.dueAt, db.now());
+  if (moved) return now + dueShiftMs.dependency;
   const shift = dueShiftMs[settle.priority];
   // A delay is a promise not to come sooner: only what is due at once may jump the queue.
-  return db.now() + settle.dueInMs + (settle.dueInMs > 0 ? Math.max(0, shift) : shift);
+  return now + settle.dueInMs + (settle.dueInMs > 0 ? Math.max(0, shift) : shift);
 }
 
 /** Only a settle that writes status or listeners looks: an unversioned one has its listeners stored, so a firing moved wake_seq. */
@@ -205,7 +205,8 @@ function remove(db: MemoryDatabase, tables: Shard, removal: Removal): RemovalRes
   const { settle } = removal;
   const row = tables.rows.get(settle.uid);
   if (row === undefined || fenced(tables, settle) === null) return { result: 'fenced' };
-  if (row.generation !== settle.generation || row.deletedAt === null) return { result: 'moved' };
+  if (row.generation !== settle.generation) return { result: 'moved' };
+  if (row.deletedAt === null && removal.expired !== true) return { result: 'moved' };
   const others = [...tables.rows.values()].filter((one) => one.workspace === row.workspace && one.uid !== row.uid);
   const children = others.filter((one) => one.ownerUid === row.uid).length;
   const dependents = others
