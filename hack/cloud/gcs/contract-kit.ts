@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { Storage, type Bucket } from '@google-cloud/storage';
-import { JWT } from 'google-auth-library';
 
 export interface ContractTarget {
   /** The Storage SDK's apiEndpoint. */
@@ -34,16 +33,22 @@ type Play = (scene: Scene) => Promise<void>;
 const LOCATION = 'northamerica-northeast1';
 let made = 0;
 
+const clients = new WeakMap<ContractTarget, Storage>();
+
+/** One client a target. It sends no Authorization to a custom endpoint; the credentials are there to sign URLs with. */
 export function sdk(target: ContractTarget): Storage {
+  const known = clients.get(target);
+  if (known !== undefined) return known;
   const { endpoint, projectId, signer } = target;
-  // The SDK sends no Authorization to a custom endpoint; the account is there to sign URLs with.
-  const authClient = signer && new JWT({ email: signer.email, key: signer.privateKeyPem });
-  return new Storage({
+  const credentials = signer && { client_email: signer.email, private_key: signer.privateKeyPem };
+  const storage = new Storage({
     apiEndpoint: endpoint,
     projectId,
     retryOptions: { autoRetry: false },
-    ...(authClient ? { authClient } : {}),
+    ...(credentials ? { credentials } : {}),
   });
+  clients.set(target, storage);
+  return storage;
 }
 
 /** A name that no other run has. */
