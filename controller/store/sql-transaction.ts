@@ -18,6 +18,8 @@ export interface TransactionInput<T> {
   readonly name: string;
   readonly body: (tx: Tx) => Promise<T>;
   readonly timed: Timed;
+  /** Doing it twice is harmless: a lost COMMIT is simply tried again. */
+  readonly repeatable: boolean;
   /** Asks on another connection what became of a transaction whose COMMIT was lost; null: nobody can tell. */
   readonly lookUp: ((xid: string) => Promise<'committed' | 'aborted' | null>) | null;
 }
@@ -62,7 +64,7 @@ export async function transact<T>(pool: Pool, input: TransactionInput<T>): Promi
   const failure = await session.commit();
   if (failure === null) return value;
   if (failure.fate === 'final') throw failure.error;
-  if (failure.fate === 'aborted') throw new TryAgain(failure.error);
+  if (failure.fate === 'aborted' || input.repeatable) throw new TryAgain(failure.error);
   const outcome = (await foundOut(input, xid)) ?? 'unknown';
   if (outcome === 'committed') return value;
   throw outcome === 'aborted' ? new TryAgain(failure.error) : new CommitUnknown(input.name, failure.error);

@@ -30,13 +30,18 @@ export interface SqlOptions {
   readonly onStatement?: (name: string, durationMs: number, outcome: string) => void;
 }
 
+export interface TransactionOptions {
+  readonly resolveCommit?: boolean;
+  readonly repeatable?: boolean;
+}
+
 export interface Sql extends Runner {
   /**
    * Runs `body` in a transaction. After a conflict it is run again, so it must have no effect outside.
    * `resolveCommit`: a COMMIT whose answer was lost is looked up; the transaction is repeated only if it was rolled back.
-   * Otherwise a lost COMMIT throws CommitUnknown.
+   * `repeatable`: doing it twice is harmless, so it is simply repeated. Otherwise a lost COMMIT throws CommitUnknown.
    */
-  transaction<T>(name: string, body: (tx: Tx) => Promise<T>, options?: { resolveCommit?: boolean }): Promise<T>;
+  transaction<T>(name: string, body: (tx: Tx) => Promise<T>, options?: TransactionOptions): Promise<T>;
   end(): Promise<void>;
 }
 
@@ -108,8 +113,8 @@ export function connect(options: SqlOptions): Sql {
 
   return {
     run,
-    transaction: (name, body, { resolveCommit = false } = {}) =>
-      call(name, (pool) => transact(pool, { name, body, timed, lookUp: resolveCommit ? lookUp : null })),
+    transaction: (name, body, { resolveCommit = false, repeatable = false } = {}) =>
+      call(name, (pool) => transact(pool, { name, body, timed, repeatable, lookUp: resolveCommit ? lookUp : null })),
     end: async () => {
       ended = true;
       await pool.end({ timeout: 1 });

@@ -1,0 +1,167 @@
+import type { ResourceKey } from '#resources/resource.ts';
+import { shardOf } from '#resources/shard.ts';
+import { listEverywhere } from './queries/list-everywhere.ts';
+import { listUnknowns } from './queries/list-unknowns.ts';
+import { listWorkspace } from './queries/list-workspace.ts';
+import { lockShard } from './queries/lock-shard.ts';
+import { readChanges, type ChangeColumns } from './queries/read-changes.ts';
+import { readChildren } from './queries/read-children.ts';
+import { readPasses } from './queries/read-passes.ts';
+import { readRevisions } from './queries/read-revisions.ts';
+import { readViewsByKey } from './queries/read-views-by-key.ts';
+import { readViewsByUid } from './queries/read-views-by-uid.ts';
+import { writeDecision } from './queries/write-decision.ts';
+import { toView } from './resource-columns.ts';
+import type { FeedChange, ListPage, ListQuery, ResourceStore, Scope, Signals } from './resource-store.ts';
+import { mutate } from './sql-mutate.ts';
+import { readAs, writeAs, type ScopedPools } from './sql-scope.ts';
+
+export interface SqlResourceStoreOptions extends ScopedPools {
+  readonly signals: Pick<Signals, 'signal'>;
+}
+
+/** ResourceStore on Postgres. Invariants R1 to R4 stand in resource-store.ts. */
+export function createSqlResourceStore(options: SqlResourceStoreOptions): ResourceStore {
+  return { ...createWrites(options), ...createReads(options), ...createHistory(options) };
+}
+
+function createWrites(options: SqlResourceStoreOptions): Pick<ResourceStore, 'mutate' | 'decide'> {
+  return {
+    async mutate(input) {
+      const outcome = await writeAs(options, input.scope, { name: 'mutate', body: (tx) => mutate(tx, input) });
+      if (outcome.writes.length > 0) options.signals.signal([shardOf(input.workspace)]);
+      return outcome;
+    },
+    async decide(scope, { key, decision }) {
+      const shard = shardOf(key.workspace);
+      const { effect, outcome, evidence, by } = decision;
+      const written = await writeAs(options, scope, {
+        name: 'decide',
+        body: async (tx) => {
+          const { workspace, kind, name } = key;
+          const [, rows] = await Promise.all([
+            lockShard(tx, shard),
+            writeDecision(tx, shard, workspace, kind, name, effect, outcome, evidence, JSON.stringify(by)),
+          ]);
+          return rows.length > 0;
+        },
+      });
+      if (written) options.signals.signal([shard]);
+      return written;
+    },
+  };
+}
+
+type Reads = Pick<ResourceStore, 'get' | 'getByUid' | 'list' | 'changes' | 'children'>;
+
+function createReads(pools: ScopedPools): Reads {
+  return {
+    async get(scope, { workspace, kind, name }) {
+      const rows = await readAs(pools, scope, {
+        name: 'get',
+        query: (runner) => readViewsByKey(runner, shardOf(workspace), [workspace], [kind], [name]),
+      });
+      return rows[0] === undefined ? null : toView(rows[0]);
+    },
+    async getByUid(scope, workspace, uids) {
+      const query = { name: 'get_by_uid' } as const;
+      const rows = await readAs(pools, scope, {
+        ...query,
+        query: (runner) => readViewsByUid(runner, shardOf(workspace), workspace, uids),
+      });
+      return rows.map(toView);
+    },
+    list: (scope, query) => list(pools, scope, query),
+    async changes(scope, { workspace, afterVersion, limit }) {
+      const rows = await readAs(pools, scope, {
+        name: 'changes',
+        query: (runner) => readChanges(runner, shardOf(workspace), workspace, afterVersion, limit),
+      });
+      const changes = rows.flatMap((row) => toChange(row, workspace));
+      const { shard_version: version = 0, trimmed_through: trimmedThrough = 0 } = rows[0] ?? {};
+      return { changes, full: changes.length === limit, version, trimmedThrough };
+    },
+    async children(scope, { workspace, uid }) {
+      const rows = await readAs(pools, scope, {
+        name: 'children',
+        query: (runner) => readChildren(runner, shardOf(workspace), workspace, uid),
+      });
+      return rows.map(toView);
+    },
+  };
+}
+
+function toChange(row: ChangeColumns, workspace: string): FeedChange[] {
+  if (row.change_version === null) return [];
+  const version = row.change_version;
+  if (row.gone_uid === null) return [{ type: 'row', version, view: toView(row) }];
+  const key = { workspace, kind: row.gone_kind, name: row.gone_name };
+  return [{ type: 'tombstone', version, key, uid: row.gone_uid, labels: row.gone_labels }];
+}
+
+/** One row more than the page is read, to know whether there are more. */
+async function list(pools: ScopedPools, scope: Scope, query: ListQuery): Promise<ListPage> {
+  const { workspace, kind = null, labels, condition, owner = null, limit } = query;
+  const after: ResourceKey = query.after ?? { workspace: '', kind: '', name: '' };
+  const wantedLabels = labels === undefined ? null : JSON.stringify(labels);
+  const wantedCondition = condition === undefined ? null : JSON.stringify(condition);
+  const filters = [kind, wantedLabels, wantedCondition, owner] as const;
+  if (workspace === undefined) {
+    if (scope !== 'platform') throw new Error('a list without workspace needs the platform scope');
+    const found = await listEverywhere(pools.platform, ...filters, after.workspace, after.kind, after.name, limit + 1);
+    return { items: found.slice(0, limit).map(toView), more: found.length > limit, version: null };
+  }
+  const rows = await readAs(pools, scope, {
+    name: 'list',
+    query: (runner) =>
+      listWorkspace(runner, shardOf(workspace), workspace, ...filters, after.kind, after.name, limit + 1),
+  });
+  const found = rows.flatMap((row) => (row.uid === null ? [] : [toView(row)]));
+  return { items: found.slice(0, limit), more: found.length > limit, version: rows[0]?.shard_version ?? 0 };
+}
+
+function createHistory(pools: ScopedPools): Pick<ResourceStore, 'revisions' | 'passes' | 'unknowns'> {
+  return {
+    async revisions(scope, { workspace, uid, limit }) {
+      const rows = await readAs(pools, scope, {
+        name: 'revisions',
+        query: (runner) => readRevisions(runner, shardOf(workspace), workspace, uid, limit),
+      });
+      return rows.map(({ request_id: requestId, ...rest }) => ({ ...rest, requestId }));
+    },
+    async passes(scope, { workspace, uid, limit }) {
+      const rows = await readAs(pools, scope, {
+        name: 'passes',
+        query: (runner) => readPasses(runner, shardOf(workspace), workspace, uid, limit),
+      });
+      return rows.map(
+        ({
+          observed_digest: observedDigest,
+          plan_digest: planDigest,
+          duration_ms: durationMs,
+          trace_id: traceId,
+          ...rest
+        }) => ({
+          ...rest,
+          observedDigest,
+          planDigest,
+          durationMs,
+          traceId,
+        }),
+      );
+    },
+    async unknowns(scope, { workspace, limit }) {
+      const shard = workspace === undefined ? null : shardOf(workspace);
+      const rows = await readAs(pools, scope, {
+        name: 'unknowns',
+        query: (runner) => listUnknowns(runner, workspace ?? null, shard, limit),
+      });
+      return rows.map(({ workspace, kind, name, sent_at: sentAt, give_up_at: giveUpAt, ...rest }) => ({
+        key: { workspace, kind, name },
+        ...rest,
+        sentAt,
+        giveUpAt,
+      }));
+    },
+  };
+}
