@@ -1,0 +1,104 @@
+import type { Clock } from '#controller/clock.ts';
+import type { AdminStore } from '#controller/store/admin-store.ts';
+import type { Scope } from '#controller/store/resource-store.ts';
+import type { ApiKeyRow } from '#controller/store/rows.ts';
+import type { Principal } from '#resources/resource.ts';
+import { unauthenticated } from './errors.ts';
+import { hashSecret, parseKey, sameHash } from './key-text.ts';
+import type { ApiOptions } from './options.ts';
+
+/**
+ * Bearer key → principal. Nothing else reads the Authorization header.
+ *
+ * Invariants
+ * A1  A key whose shape or checksum is wrong never reaches the database.
+ * A2  What a key is (class, scopes, workspace) comes from its row alone; a row is at most `keyCacheMs` old.
+ * A3  Every failure is the same UNAUTHENTICATED.
+ */
+export interface Authenticator {
+  /** Throws UNAUTHENTICATED. */
+  authenticate(authorization: string | undefined): Promise<Caller>;
+  /** Whether the key still holds: for calls that stay open. Throws UNAUTHENTICATED when it was revoked or has expired. */
+  recheck(caller: Caller): Promise<void>;
+  /** A key was changed by this process: its row is read again at the next use. */
+  forget(keyId: string): void;
+}
+
+/** Who calls, and which rows the store shows to such a caller. */
+export interface Caller {
+  readonly principal: Principal;
+  readonly scope: Scope;
+  readonly ratePerSecond: number | null;
+  readonly secretHash: string;
+}
+
+export interface AuthDeps {
+  readonly admin: Pick<AdminStore, 'findKey' | 'touchKey'>;
+  readonly clock: Clock;
+  readonly options: Pick<ApiOptions, 'keyCacheMs' | 'keyCacheMax' | 'keyTouchEveryMs'>;
+  readonly keyHmacSecret: string;
+  /** Hears of a last use that could not be written; the call goes on. */
+  readonly onTouchFailed: (error: unknown) => void;
+}
+
+interface Cached {
+  readonly row: Promise<ApiKeyRow | null>;
+  readonly at: number;
+}
+
+export function createAuthenticator(deps: AuthDeps): Authenticator {
+  const { admin, clock, options } = deps;
+  const cache = new Map<string, Cached>();
+  const touched = new Map<string, number>();
+
+  const read = (id: string): Promise<ApiKeyRow | null> => {
+    const now = clock.monotonic();
+    const known = cache.get(id);
+    if (known !== undefined && now - known.at < options.keyCacheMs) return known.row;
+    const row = admin.findKey(id);
+    row.catch(() => cache.delete(id));
+    cache.delete(id);
+    cache.set(id, { row, at: now });
+    if (cache.size > options.keyCacheMax) cache.delete(cache.keys().next().value ?? id);
+    return row;
+  };
+
+  const touch = (id: string): void => {
+    const now = clock.monotonic();
+    if (now - (touched.get(id) ?? -Infinity) < options.keyTouchEveryMs) return;
+    touched.set(id, now);
+    if (touched.size > options.keyCacheMax) touched.delete(touched.keys().next().value ?? id);
+    admin.touchKey(id).catch(deps.onTouchFailed);
+  };
+
+  const live = async (id: string, secretHash: string): Promise<ApiKeyRow> => {
+    const row = await read(id);
+    if (row === null || !sameHash(row.secretHash, secretHash)) throw unauthenticated();
+    if (row.revokedAt !== null || (row.expiresAt !== null && row.expiresAt <= clock.now())) throw unauthenticated();
+    return row;
+  };
+
+  return {
+    async authenticate(authorization) {
+      const parts = parseKey(/^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1] ?? '');
+      if (parts === null) throw unauthenticated();
+      const row = await live(parts.id, hashSecret(deps.keyHmacSecret, parts.secret));
+      touch(row.id);
+      return callerOf(row);
+    },
+    async recheck(caller) {
+      await live(caller.principal.keyId, caller.secretHash);
+    },
+    forget: (keyId) => void cache.delete(keyId),
+  };
+}
+
+function callerOf(row: ApiKeyRow): Caller {
+  const { id: keyId, lineage, workspace, scopes } = row;
+  return {
+    principal: { keyId, lineage, class: row.class, workspace, scopes },
+    scope: workspace === null ? 'platform' : { workspace },
+    ratePerSecond: row.ratePerSecond,
+    secretHash: row.secretHash,
+  };
+}

@@ -1,0 +1,130 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { initTRPC } from '@trpc/server';
+import type { Clock, Rng } from '#controller/clock.ts';
+import type { Logger } from '#controller/log.ts';
+import type { AdminStore } from '#controller/store/admin-store.ts';
+import type { ProviderStore } from '#controller/store/provider-store.ts';
+import type { ReplayStore } from '#controller/store/replay-store.ts';
+import type { AuditEntry, ResourceStore, Scope } from '#controller/store/resource-store.ts';
+import type { Feed } from '#controller/watch/feed.ts';
+import { validationError } from '#resources/errors.ts';
+import type { Kind } from '#resources/kind.ts';
+import { unknownKind } from '#resources/manifest.ts';
+import type { KindRegistry } from '#resources/registry.ts';
+import type { Principal } from '#resources/resource.ts';
+import type { Authenticator, Caller } from './auth.ts';
+import { toWireError } from './errors.ts';
+import { requestDigest } from './key-text.ts';
+import type { ApiOptions } from './options.ts';
+import type { ReaderClient } from './reader-client.ts';
+import { isDenial } from './scopes.ts';
+
+/** The stores of the API; on Postgres behind two logins, in tests in memory. */
+export interface ApiStores {
+  readonly resources: ResourceStore;
+  readonly admin: AdminStore;
+  readonly providers: Pick<ProviderStore, 'providers' | 'freeze' | 'thaw'>;
+  readonly replays: Pick<ReplayStore, 'create' | 'get' | 'list' | 'setState'>;
+}
+
+/** What every procedure may use. */
+export interface ApiDeps {
+  readonly stores: ApiStores;
+  readonly kinds: KindRegistry;
+  readonly feed: Feed;
+  readonly reader: ReaderClient;
+  readonly auth: Authenticator;
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly options: ApiOptions;
+  readonly log: Logger;
+  readonly keyHmacSecret: string;
+  /** The environment named in new keys: "prod", "dev". */
+  readonly keyEnv: string;
+}
+
+/** One HTTP request: who calls, and the id that its error, its log lines, its audit entries and its revisions carry. */
+export interface Context {
+  readonly caller: Caller;
+  readonly traceId: string;
+}
+
+/** What a procedure knows of its call. */
+export interface Call {
+  readonly principal: Principal;
+  readonly scope: Scope;
+  readonly caller: Caller;
+  readonly traceId: string;
+  /** Dotted name, e.g. "resources.apply". */
+  readonly procedure: string;
+}
+
+/** The trace id of the request under way, for errors that come before there is a context. */
+export const traceOfRequest = new AsyncLocalStorage<string>();
+
+const t = initTRPC.context<Context>().create({
+  isDev: false,
+  errorFormatter: ({ error, path, ctx }) =>
+    toWireError(error, { procedure: path ?? null, traceId: ctx?.traceId ?? traceOfRequest.getStore() ?? '' }),
+});
+
+export const createTrpcRouter = t.router;
+
+/** The start of every procedure: `ctx` becomes a Call, and denied attempts are audited. */
+export function procedureBase(deps: ApiDeps) {
+  return t.procedure.use(async ({ ctx, path, next, getRawInput }) => {
+    const { caller, traceId } = ctx;
+    const call: Call = { principal: caller.principal, scope: caller.scope, caller, traceId, procedure: path };
+    const result = await next({ ctx: call });
+    if (!result.ok && isDenial(result.error.cause)) {
+      const input = await getRawInput().catch(() => null);
+      await auditDenial(deps, call, { input, outcome: result.error.cause.data.code });
+    }
+    return result;
+  });
+}
+
+/** A denial is answered even if it cannot be written down; the log has it then. */
+async function auditDenial(deps: ApiDeps, call: Call, what: { input: unknown; outcome: string }): Promise<void> {
+  try {
+    await deps.stores.admin.audit(call.scope, call.principal.workspace, auditEntry(deps, call, what));
+  } catch (error) {
+    deps.log.error({ error, procedure: call.procedure, traceId: call.traceId }, 'A denied attempt was not audited');
+  }
+}
+
+/** An entry of the audit log. The body is in it as a keyed digest only. */
+export function auditEntry(deps: ApiDeps, call: Call, what: { input: unknown; outcome: string }): AuditEntry {
+  return {
+    actor: call.principal.keyId,
+    lineage: call.principal.lineage,
+    procedure: call.procedure,
+    outcome: what.outcome,
+    target: targetOf(what.input),
+    bodyDigest: requestDigest(deps.keyHmacSecret, call.procedure, what.input),
+    traceId: call.traceId,
+  };
+}
+
+const targetCharsMax = 256;
+
+/** What an input is about, as text: "Bucket/acme/uploads", "acme", "rep_1". */
+function targetOf(input: unknown): string {
+  const body = record(input);
+  const manifest = record(body['manifest'] ?? (Array.isArray(body['manifests']) ? body['manifests'][0] : undefined));
+  const named = { ...body, ...record(manifest['metadata']), kind: manifest['kind'] ?? body['kind'] };
+  const parts = ['kind', 'workspace', 'name', 'id', 'provider', 'account'].map((field) => record(named)[field]);
+  const text = parts.filter((part) => typeof part === 'string' && part !== '').join('/');
+  return text.toWellFormed().replaceAll('\u0000', '').slice(0, targetCharsMax);
+}
+
+function record(value: unknown): Record<string, unknown> {
+  return value !== null && typeof value === 'object' && !Array.isArray(value) ? { ...value } : {};
+}
+
+/** The kind named at `path` of the input. Throws VALIDATION naming those there are. */
+export function kindOf(deps: Pick<ApiDeps, 'kinds'>, name: string, path = 'kind'): Kind {
+  const kind = deps.kinds.get(name);
+  if (kind === undefined) throw validationError([unknownKind(name, deps.kinds, path)]);
+  return kind;
+}

@@ -1,0 +1,91 @@
+import { z } from 'zod';
+import type { UnknownIntent } from '#controller/store/resource-store.ts';
+import { notFound } from '#resources/errors.ts';
+import { keyText } from '#resources/reference.ts';
+import type { Ms, ResourceKey } from '#resources/resource.ts';
+import { kindOf } from '#api/context.ts';
+import type { ApiDeps, Call } from '#api/context.ts';
+import { audited, remember } from '#api/requests.ts';
+import { allows, requireClass, requireScope, requireWorkspace } from '#api/scopes.ts';
+import { keyInput, keyOf, requestIdInput, storable, workspaceInput } from './inputs.ts';
+
+/** What nobody knows, and what a person says of it (law 6). For keys of class human or sre. */
+export const listDecisionsInput = z.strictObject({
+  workspace: workspaceInput.optional(),
+  limit: z.int().min(1).max(500).default(100),
+});
+
+export const resolveInput = z.strictObject({
+  ...keyInput,
+  effect: storable(256).min(1),
+  outcome: z.enum(['happened', 'did_not']),
+  evidence: storable(1_000).min(1),
+  requestId: requestIdInput.optional(),
+});
+
+/** A send of which it is not known whether it took effect. */
+export interface OpenUnknown {
+  readonly ref: ResourceKey;
+  readonly uid: string;
+  readonly effect: string;
+  readonly attempt: number;
+  readonly state: string;
+  readonly sentAt: string | null;
+  readonly giveUpAt: string | null;
+}
+
+export async function listDecisions(
+  deps: ApiDeps,
+  call: Call,
+  input: z.output<typeof listDecisionsInput>,
+): Promise<{ readonly items: readonly OpenUnknown[] }> {
+  requireClass(call.principal, ['human', 'sre']);
+  const workspace = input.workspace ?? call.principal.workspace;
+  if (workspace !== null) requireWorkspace(call.principal, workspace);
+  const { limit } = input;
+  const found = await deps.stores.resources.unknowns(
+    call.scope,
+    workspace === null ? { limit } : { workspace, limit },
+  );
+  const readable = found.filter((one) => {
+    const kind = deps.kinds.get(one.key.kind);
+    return kind !== undefined && allows(call.principal.scopes, kind.area, 'read');
+  });
+  return { items: readable.map(openUnknown) };
+}
+
+function openUnknown(one: UnknownIntent): OpenUnknown {
+  const iso = (ms: Ms | null): string | null => (ms === null ? null : new Date(ms).toISOString());
+  const { key, uid, effect, attempt, state } = one;
+  return { ref: key, uid, effect, attempt, state, sentAt: iso(one.sentAt), giveUpAt: iso(one.giveUpAt) };
+}
+
+/** Unknowns of one workspace looked through for the one named. */
+const unknownsMax = 500;
+
+/** Says what became of an unknown send. The next pass applies it; "happened" is still verified by observation. */
+export async function resolveDecision(
+  deps: ApiDeps,
+  call: Call,
+  input: z.output<typeof resolveInput>,
+): Promise<{ readonly ref: ResourceKey; readonly effect: string; readonly outcome: string; readonly replayed: boolean }> {
+  const key = keyOf(input);
+  const kind = kindOf(deps, key.kind);
+  requireWorkspace(call.principal, key.workspace);
+  requireClass(call.principal, ['human', 'sre']);
+  requireScope(call.principal, kind.area, 'write');
+  const { workspace } = key;
+  const { effect, outcome, evidence, requestId } = input;
+  const answer = { ref: key, effect, outcome };
+  const open = await deps.stores.resources.unknowns(call.scope, { workspace, limit: unknownsMax });
+  const isOpen = open.some((one) => keyText(one.key) === keyText(key) && one.effect === effect);
+  // Without a request id there is nothing to repeat; with one, a repeat comes after the unknown may have closed.
+  if (!isOpen && requestId === undefined) throw notFound();
+  const results = { uid: open.find((one) => one.effect === effect)?.uid ?? null };
+  const { repeated } = await remember(deps, call, { workspace, requestId, input, results });
+  if (repeated) return { ...answer, replayed: true };
+  const decision = { effect, outcome, evidence, by: call.principal };
+  if (!(await deps.stores.resources.decide(call.scope, { key, decision }))) throw notFound();
+  await audited(deps, call, { workspace, input });
+  return { ...answer, replayed: false };
+}

@@ -1,0 +1,154 @@
+import { tracked } from '@trpc/server';
+import { z } from 'zod';
+import type { FeedChange } from '#controller/store/resource-store.ts';
+import { projectResource } from '#resources/conditions.ts';
+import { ApiError } from '#resources/errors.ts';
+import type { Resource, ResourceKey, ResourceRow } from '#resources/resource.ts';
+import type { ApiDeps, Call } from './context.ts';
+import { cursorInput, labelsInput, workspaceInput } from './procedures/inputs.ts';
+import { readableKinds } from './procedures/read.ts';
+import { requireWorkspace } from './scopes.ts';
+import { watchCursor, watchPlace } from './watch-cursor.ts';
+import type { WatchPlace } from './watch-cursor.ts';
+
+/**
+ * Changes of one workspace as server-sent events (architecture §6, Watch). Each event's id is the cursor.
+ *
+ * W1  Without a cursor it begins with the present selection; what changes meanwhile follows, none missed.
+ * W2  A changed row that fails the label selector is LEFT, whether or not it was sent before; one that is gone is REMOVED.
+ * W3  A cursor that has lost tombstones, or comes from a later state of the database than there is, is CURSOR_EXPIRED.
+ * W4  The key is asked for again at least every `keyRecheckMs`: revocation closes the watch.
+ */
+export const watchInput = z.strictObject({
+  workspace: workspaceInput,
+  kind: z.string().min(1).max(64).optional(),
+  labels: labelsInput.optional(),
+  cursor: cursorInput.optional(),
+  /** Set by tRPC from the header Last-Event-ID when a client reconnects; it is the newer cursor. */
+  lastEventId: cursorInput.optional(),
+});
+
+export type WatchInput = z.output<typeof watchInput>;
+
+export type WatchEvent =
+  | { readonly type: 'CHANGED'; readonly resource: Resource }
+  | { readonly type: 'REMOVED' | 'LEFT'; readonly ref: ResourceKey; readonly uid: string }
+  | { readonly type: 'BOOKMARK' };
+
+/** Which rows a watch is about. */
+interface Selection {
+  readonly kind: string | undefined;
+  /** Kinds that the key may read; null: all. */
+  readonly kinds: ReadonlySet<string> | null;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+interface Watching {
+  readonly deps: ApiDeps;
+  readonly call: Call;
+  readonly selection: Selection;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** The events of one watch, until the caller leaves or the key no longer holds. */
+export async function* watch(
+  deps: ApiDeps,
+  call: Call,
+  { input, signal }: { readonly input: WatchInput; readonly signal: AbortSignal | undefined },
+) {
+  const { workspace, kind, labels = {} } = input;
+  requireWorkspace(call.principal, workspace);
+  const selection = { kind, kinds: readableKinds(deps, call, kind), labels };
+  const cursor = input.lastEventId ?? input.cursor;
+  const watching: Watching = { deps, call, selection, signal };
+  const standing = deps.feed.place([workspace]);
+  let place = cursor === undefined ? null : watchPlace(cursor, workspace);
+  if (place === null || place.listing !== undefined) {
+    place = yield* present(watching, { workspace, place });
+  }
+  yield* follow(watching, { place, moved: (ms) => standing.moved(ms, signal) });
+}
+
+const pageMax = 500;
+
+/** The present selection. Its ids carry how far the listing came, so that a client that reconnects misses none of it. */
+async function* present(
+  { deps, call, selection, signal }: Watching,
+  { workspace, place }: { readonly workspace: string; readonly place: WatchPlace | null },
+) {
+  let version = place?.version ?? null;
+  let after: ResourceKey | undefined = place?.listing === undefined ? undefined : { workspace, ...place.listing };
+  for (let more = true; more && signal?.aborted !== true; ) {
+    const page = await deps.stores.resources.list(call.scope, {
+      workspace,
+      ...(selection.kind === undefined ? {} : { kind: selection.kind }),
+      labels: selection.labels,
+      limit: pageMax,
+      ...(after === undefined ? {} : { after }),
+    });
+    version ??= page.version ?? 0;
+    for (const view of page.items) {
+      const { kind, name } = view.row;
+      if (!mayRead(selection, kind)) continue;
+      const id = watchCursor({ workspace, version, listing: { kind, name } });
+      yield tracked(id, { type: 'CHANGED', resource: projectResource(view) } as WatchEvent);
+    }
+    after = page.items.at(-1)?.row ?? after;
+    more = page.more;
+    await deps.auth.recheck(call.caller);
+  }
+  return { workspace, version: version ?? 0 };
+}
+
+/** Changes after a place, with bookmarks, until the caller leaves. */
+async function* follow(
+  { deps, call, selection, signal }: Watching,
+  input: { readonly place: WatchPlace; readonly moved: (timeoutMs: number) => Promise<void> },
+) {
+  const { clock, options, feed } = deps;
+  const { workspace } = input.place;
+  let { version } = input.place;
+  let bookmarkAt = clock.monotonic() + options.bookmarkEveryMs;
+  while (signal?.aborted !== true) {
+    const page = await feed.read(call.scope, workspace, version);
+    if (version < page.trimmedThrough || version > page.version) throw expired(version, page.trimmedThrough);
+    for (const change of page.changes) {
+      const event = eventOf(change, selection);
+      if (event !== null) yield tracked(watchCursor({ workspace, version: change.version }), event);
+    }
+    version = page.full ? (page.changes.at(-1)?.version ?? version) : page.version;
+    if (clock.monotonic() >= bookmarkAt) {
+      yield tracked(watchCursor({ workspace, version }), { type: 'BOOKMARK' } as WatchEvent);
+      bookmarkAt = clock.monotonic() + options.bookmarkEveryMs;
+    }
+    await deps.auth.recheck(call.caller);
+    if (!page.full) await input.moved(Math.min(options.keyRecheckMs, Math.max(1, bookmarkAt - clock.monotonic())));
+  }
+}
+
+function eventOf(change: FeedChange, selection: Selection): WatchEvent | null {
+  const row = change.type === 'row' ? change.view.row : change.key;
+  if (!mayRead(selection, row.kind)) return null;
+  if (selection.kind !== undefined && row.kind !== selection.kind) return null;
+  const ref = { workspace: row.workspace, kind: row.kind, name: row.name };
+  if (change.type === 'tombstone') return { type: 'REMOVED', ref, uid: change.uid };
+  if (hasLabels(change.view.row, selection.labels))
+    return { type: 'CHANGED', resource: projectResource(change.view) };
+  return { type: 'LEFT', ref, uid: change.view.row.uid };
+}
+
+function mayRead(selection: Selection, kind: string): boolean {
+  return selection.kinds === null || selection.kinds.has(kind);
+}
+
+function hasLabels(row: ResourceRow, labels: Readonly<Record<string, string>>): boolean {
+  return Object.entries(labels).every(([key, value]) => row.labels[key] === value);
+}
+
+function expired(version: number, trimmedThrough: number): ApiError {
+  return new ApiError('CURSOR_EXPIRED', 'The cursor is too old: what was removed since is no longer known. Watch again without it.', {
+    path: 'cursor',
+    current: version,
+    allowed: { minimum: trimmedThrough },
+  });
+}
