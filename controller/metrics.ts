@@ -30,7 +30,8 @@ export interface Metrics {
   readonly leaseLosses: Counter<'when'>;
   /** Wake-ups by source: signal, poll, reconnect. */
   readonly wakes: Counter<'source'>;
-  readonly replayItemsLeft: Gauge;
+  /** Rows that replays asked to be reconciled. */
+  readonly replayAsked: Counter;
   readonly sweptRows: Counter;
   /** Rows woken by topics that the engine fired. */
   readonly firedRows: Counter;
@@ -82,7 +83,7 @@ export function createMetrics(input: { readonly process?: boolean } = {}): Metri
     claims: counter('claims', 'Rows claimed'),
     leaseLosses: counter('lease_losses', 'Leases lost', ['when']),
     wakes: counter('wakes', 'Wake-ups', ['source']),
-    replayItemsLeft: gauge('replay_items_left', 'Items of the running replay not yet done'),
+    replayAsked: counter('replay_asked', 'Rows that replays asked to be reconciled'),
     sweptRows: counter('swept_rows', 'Rows trimmed by age'),
     firedRows: counter('fired_rows', 'Rows woken by fired topics'),
     taskFailures: counter('task_failures', 'Background task failures', ['task']),

@@ -42,6 +42,30 @@ const engine = z.strictObject({
   decideAfterMs: ms(600_000, 1_000, 3_600_000),
   /** Graceful stop: passes in flight may finish within this. */
   drainMs: ms(10_000, 0, 60_000),
+  /** A pass may take this much longer than the kind's longest call. */
+  passMarginMs: ms(30_000, 0, 120_000),
+  /** Signals within this of the first one are one wake-up. */
+  wakeDebounceMs: ms(10, 0, 1_000),
+  /** A throttled row that is not Ready says RateLimited after this. */
+  throttledVisibleMs: ms(30_000, 1_000, 600_000),
+  /** Topics one row may listen to. */
+  listenersMax: count(1_000, 10, 10_000),
+  /** Children one owner may declare. */
+  childrenMax: count(500, 1, 1_000),
+  /** Shared listings kept in memory. */
+  inventoriesMax: count(1_000, 1, 100_000),
+  /** An observation or plan over this is journalled as its digest only. */
+  journalBytesMax: count(65_536, 1_024, 1_048_576),
+  journalCallsMax: count(64, 1, 1_000),
+  /** The answer of a send, and a settle, are written again this often when the database does not answer. */
+  writeTriesMax: count(4, 1, 20),
+  writeRetryMs: ms(500, 1, 10_000),
+  /** Destructive actions of one workspace within the window. */
+  destructionsMax: count(20, 1, 1_000),
+  destructionWindowMs: ms(600_000, 1_000, 3_600_000),
+  /** Re-creates of one provider account within the window: this, or 1 % of what exists if that is more. */
+  recreatesMax: count(3, 1, 1_000),
+  recreateWindowMs: ms(600_000, 1_000, 3_600_000),
 });
 
 /** The provider gateway. */
@@ -86,6 +110,8 @@ const replay = z.strictObject({
   rankPatienceMs: ms(60_000, 100, 600_000),
   /** Asked at most in one statement. */
   askBatchMax: count(500, 1, 5_000),
+  /** Replays that one controller leads at once. */
+  lanes: count(2, 1, 16),
 });
 
 /** Trimming by age, one shard after the other. */
@@ -103,12 +129,17 @@ const sweep = z.strictObject({
 
 /** Background tasks of the engine. */
 const tasks = z.strictObject({
-  drainEveryMs: ms(250, 10, 10_000),
+  /** Topics with more listeners than one firing wakes are looked for this often. */
+  drainEveryMs: ms(1_000, 10, 10_000),
   drainBatchMax: count(500, 1, 5_000),
+  /** Between two chunks of a topic that is being drained. */
+  drainGapMs: ms(50, 0, 10_000),
   /** Topics that span shards are fired one shard after the other, this far apart. */
   fireShardGapMs: ms(5, 0, 1_000),
-  /** Due times of one fired topic are spread over at most this. */
+  /** Due times of one fired topic in one shard are spread over at most this. */
   fireSpreadMaxMs: ms(120_000, 0, 600_000),
+  /** With nothing to fire; a firing ends this wait. */
+  fireIdleMs: ms(60_000, 10, 600_000),
   /** A task that failed is tried again after this, doubling to 30 times it. */
   retryMs: ms(1_000, 10, 60_000),
 });

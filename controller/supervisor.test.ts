@@ -66,32 +66,30 @@ describe('the supervisor', () => {
 });
 
 describe('a loop', () => {
-  function loop(step: (signal: AbortSignal) => Promise<number | void>) {
+  function loop(step: (signal: AbortSignal) => Promise<number | null>) {
     const clock = createVirtualClock();
     const metrics = createMetrics();
-    const service = createLoop({
-      name: 'test',
-      clock,
-      log: silentLogger,
-      metrics,
-      everyMs: 1_000,
-      retryMs: 100,
-      step,
-    });
+    const service = createLoop({ name: 'test', clock, log: silentLogger, metrics, retryMs: 100, step });
     return { clock, metrics, service };
   }
 
   it('repeats its step until it is stopped, waiting what the step says', async () => {
     const at: number[] = [];
-    const { clock, service } = loop(async () => {
-      at.push(clock.monotonic());
-      return at.length === 1 ? 5_000 : undefined;
-    });
+    const { clock, service } = loop(async () => (at.push(clock.monotonic() - 1_000) === 1 ? 5_000 : 1_000));
     await service.start();
     await clock.advance(7_500);
     await service.stop();
     await clock.advance(60_000);
-    expect(at).toEqual([1_000, 6_000, 7_000, 8_000]);
+    expect(at).toEqual([0, 5_000, 6_000, 7_000]);
+  });
+
+  it('ends when its step says so', async () => {
+    const at: number[] = [];
+    const { clock, service } = loop(async () => (at.push(clock.monotonic()) === 2 ? null : 10));
+    await service.start();
+    await clock.advance(60_000);
+    expect(at).toHaveLength(2);
+    await service.stop();
   });
 
   it('tries a failed step again, ever later, and is not ended by it', async () => {
@@ -107,9 +105,23 @@ describe('a loop', () => {
     expect(await metrics.text()).toContain('vibn_task_failures_total{task="test"} 11');
   });
 
+  it('goes on at once when kicked, in its wait or during its step', async () => {
+    const at: number[] = [];
+    const { clock, service } = loop(async () => {
+      if (at.push(clock.monotonic() - 1_000) === 2) service.kick();
+      return 1_000;
+    });
+    await service.start();
+    await clock.advance(300);
+    service.kick();
+    await clock.advance(1_300);
+    await service.stop();
+    expect(at).toEqual([0, 300, 300, 1_300]);
+  });
+
   it('waits at its stop for the step under way', async () => {
     let release = (): void => undefined;
-    const { service } = loop(() => new Promise((resolve) => (release = resolve)));
+    const { service } = loop(() => new Promise((resolve) => (release = () => resolve(1))));
     await service.start();
     let stopped = false;
     const stop = service.stop().then(() => (stopped = true));

@@ -81,39 +81,54 @@ export interface LoopInput {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
-  /** Wait between two steps in ms; a step may answer another wait. */
-  readonly everyMs: number;
   /** Wait after a failed step in ms, doubling to 30 times it. */
   readonly retryMs: number;
-  /** One step; should end soon once the signal is aborted. */
-  readonly step: (signal: AbortSignal) => Promise<number | void>;
+  /** One step; answers the wait before the next in ms, or null to end the loop. Should end soon once the signal is aborted. */
+  readonly step: (signal: AbortSignal) => Promise<number | null>;
+}
+
+export interface Loop extends Service {
+  /** Ends the present wait, or the one after the step under way. */
+  kick(): void;
 }
 
 /** Longest wait after failures, in first waits. */
 const retryMaxTimes = 30;
 
-/** A step that is repeated until stopped. A failed step is logged, counted and tried again; it never ends the loop. */
-export function createLoop(input: LoopInput): Service {
-  const { name, clock, log, metrics, everyMs, retryMs, step } = input;
-  const abort = new AbortController();
+/** A step that is repeated until it says so or is stopped. A failed step is logged, counted and tried again; it never ends the loop. */
+export function createLoop({ name, clock, log, metrics, retryMs, step }: LoopInput): Loop {
+  const stopping = new AbortController();
+  let waiting: AbortController | null = null;
+  let kicked = false;
+  let failures = 0;
   let running: Promise<void> = Promise.resolve();
 
-  const attempt = async (failures: number): Promise<{ waitMs: number; failures: number }> => {
+  const attempt = async (): Promise<number | null> => {
     try {
-      return { waitMs: (await step(abort.signal)) ?? everyMs, failures: 0 };
+      const waitMs = await step(stopping.signal);
+      failures = 0;
+      return waitMs;
     } catch (error) {
+      failures += 1;
       metrics.taskFailures.inc({ task: name });
-      log.warn({ error, task: name, failures: failures + 1 }, 'Background task failed');
-      return { waitMs: retryMs * Math.min(2 ** failures, retryMaxTimes), failures: failures + 1 };
+      log.warn({ error, task: name, failures }, 'Background task failed');
+      return retryMs * Math.min(2 ** (failures - 1), retryMaxTimes);
     }
   };
 
+  const wait = async (ms: number): Promise<void> => {
+    waiting = new AbortController();
+    if (kicked || stopping.signal.aborted) waiting.abort();
+    await clock.sleep(ms, waiting.signal);
+    waiting = null;
+    kicked = false;
+  };
+
   const run = async (): Promise<void> => {
-    let failures = 0;
-    while (!abort.signal.aborted) {
-      const result = await attempt(failures);
-      failures = result.failures;
-      await clock.sleep(result.waitMs, abort.signal);
+    while (!stopping.signal.aborted) {
+      const waitMs = await attempt();
+      if (waitMs === null) return;
+      await wait(waitMs);
     }
   };
 
@@ -123,8 +138,13 @@ export function createLoop(input: LoopInput): Service {
       running = run();
     },
     stop() {
-      abort.abort();
+      stopping.abort();
+      waiting?.abort();
       return running;
+    },
+    kick() {
+      kicked = true;
+      waiting?.abort();
     },
   };
 }

@@ -70,11 +70,11 @@ export function createGateway(input: GatewayInput): RunningGateway {
     clock,
     log,
     metrics,
-    everyMs: options.refreshEveryMs,
     retryMs: options.refreshEveryMs,
     async step() {
       await refresh();
       if (handlers !== undefined) await probes.look(handlers);
+      return options.refreshEveryMs;
     },
   });
 
