@@ -16,8 +16,11 @@ import { planWrites, type WritePlan } from './write-docs.ts';
 /** Rows that one mutation may read (resource-store.ts). */
 const readsMax = 2_000;
 
+/** What a mutation reads. */
+type GatherInput = Pick<MutationInput, 'workspace' | 'reads' | 'follow' | 'childrenOf' | 'planHash' | 'request'>;
+
 /** What a mutation read: the snapshot for `decide`, and what only the store needs. */
-interface Gathered {
+export interface Gathered {
   readonly snapshot: MutationSnapshot;
   readonly views: readonly ResourceView[];
   readonly chain: ChainHead;
@@ -43,7 +46,8 @@ export async function mutate(tx: Tx, input: MutationInput): Promise<MutationOutc
   return { snapshot, writes, results, views: after };
 }
 
-async function gather(tx: Tx, shard: number, input: MutationInput): Promise<Gathered> {
+/** Locks the shard and reads, the first statements of an API's mutation and of an owner's declare alike. */
+export async function gather(tx: Tx, shard: number, input: GatherInput): Promise<Gathered> {
   const { workspace, request, planHash, childrenOf, reads } = input;
   const first = reads[0];
   // The session runs these in order: each has a snapshot of its own, taken under the lock.

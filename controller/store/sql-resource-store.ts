@@ -6,7 +6,7 @@ import { listWorkspace } from './queries/list-workspace.ts';
 import { lockShard } from './queries/lock-shard.ts';
 import { readChanges, type ChangeColumns } from './queries/read-changes.ts';
 import { readChildren } from './queries/read-children.ts';
-import { readPasses } from './queries/read-passes.ts';
+import { readPasses, toPass } from './queries/read-passes.ts';
 import { readRevisions } from './queries/read-revisions.ts';
 import { readViewsByKey } from './queries/read-views-by-key.ts';
 import { readViewsByUid } from './queries/read-views-by-uid.ts';
@@ -134,21 +134,7 @@ function createHistory(pools: ScopedPools): Pick<ResourceStore, 'revisions' | 'p
         name: 'passes',
         query: (runner) => readPasses(runner, shardOf(workspace), workspace, uid, limit),
       });
-      return rows.map(
-        ({
-          observed_digest: observedDigest,
-          plan_digest: planDigest,
-          duration_ms: durationMs,
-          trace_id: traceId,
-          ...rest
-        }) => ({
-          ...rest,
-          observedDigest,
-          planDigest,
-          durationMs,
-          traceId,
-        }),
-      );
+      return rows.map(toPass);
     },
     async unknowns(scope, { workspace, limit }) {
       const shard = workspace === undefined ? null : shardOf(workspace);

@@ -19,3 +19,15 @@ select p.uid, p.epoch, p.generation, p.trigger, p.observed, p.observed_digest, p
 from passes p where p.shard = $1::smallint and p.workspace = $2::text and p.uid = $3::text
 order by p.epoch desc limit $4::int`,
 });
+
+/** A pass in the spelling of TypeScript. */
+export function toPass(columns: PassColumns): StoredPass {
+  const {
+    observed_digest: observedDigest,
+    plan_digest: planDigest,
+    duration_ms: durationMs,
+    trace_id: traceId,
+    ...rest
+  } = columns;
+  return { ...rest, observedDigest, planDigest, durationMs, traceId };
+}

@@ -1,0 +1,40 @@
+import { statement } from '#controller/store/statement.ts';
+import { providerColumns, type ProviderColumns } from './provider-columns.ts';
+
+/**
+ * Counts how a call ended, after `add_provider` made sure of the row: $1 provider, $2 account, $3 outcome (ok, unavailable,
+ * credential), $4 consecutive failures of one cause that open the breaker. While it is open its cause stays. ok closes it. Answers the
+ * row as it is now and the breaker as it was before.
+ */
+export const reportCall = statement<
+  [provider: string, account: string, outcome: string, opensAt: number],
+  ProviderColumns & { was: 'closed' | 'open' }
+>({
+  name: 'report_call',
+  text: `
+with old as materialized (
+  select breaker, case
+    when $3::text = 'ok' then 0
+    when cause is null or cause = $3::text then failures + 1
+    else 1 end as failures
+  from providers where provider = $1::text and account = $2::text
+  for update
+)
+update providers p set
+  failures = o.failures,
+  breaker = case
+    when $3::text = 'ok' then 'closed'
+    when o.failures >= $4::int then 'open'
+    else o.breaker end,
+  cause = case
+    when $3::text = 'ok' then null
+    when o.breaker = 'open' then p.cause
+    else $3::text end,
+  opened_at = case
+    when $3::text = 'ok' then null
+    when o.breaker = 'open' then p.opened_at
+    when o.failures >= $4::int then statement_timestamp() end
+from old o
+where p.provider = $1::text and p.account = $2::text
+returning ${providerColumns}, o.breaker as was`,
+});

@@ -1,0 +1,19 @@
+import { statement } from '#controller/store/statement.ts';
+
+/** Trims plans whose hour is over: $1 shard, $2 at most so many. */
+export const trimPlans = statement<[shard: number, limit: number], { trimmed: number }>({
+  name: 'trim_plans',
+  repeatable: true,
+  text: `
+with old as materialized (
+  select hash, workspace, kind, name from plans
+  where shard = $1::smallint and expires_at < statement_timestamp()
+  order by expires_at limit $2::int
+),
+gone as (
+  delete from plans p using old o
+  where p.shard = $1::smallint and p.hash = o.hash and p.workspace = o.workspace and p.kind = o.kind and p.name = o.name
+  returning 1
+)
+select count(*) as trimmed from gone`,
+});

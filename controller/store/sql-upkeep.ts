@@ -1,0 +1,57 @@
+import { drainTopic } from './engine/drain-topic.ts';
+import { drainingShards } from './engine/draining-shards.ts';
+import { fireTopics } from './engine/fire-topics.ts';
+import { registerEngine } from './engine/register-engine.ts';
+import { takeVersions } from './engine/take-versions.ts';
+import { trimGone } from './engine/trim-gone.ts';
+import { trimPasses } from './engine/trim-passes.ts';
+import { trimPlans } from './engine/trim-plans.ts';
+import { trimReplayItems } from './engine/trim-replay-items.ts';
+import { trimTombstones } from './engine/trim-tombstones.ts';
+import { trimTopics } from './engine/trim-topics.ts';
+import type { EngineStore } from './engine-store.ts';
+import type { SqlEngineStoreOptions } from './engine/options.ts';
+
+type Upkeep = Pick<EngineStore, 'fire' | 'drain' | 'drainingShards' | 'sweep' | 'registerEngine'>;
+
+/** Topics fired by the engine itself, and trimming by age. */
+export function createSqlUpkeep({ sql, signals }: SqlEngineStoreOptions): Upkeep {
+  return {
+    async fire(shard, topics, spreadMs) {
+      if (topics.length === 0) return 0;
+      let woken = 0;
+      await sql.transaction('fire', async (tx) => {
+        const version = (await takeVersions(tx, shard, 1))[0]?.version ?? 0;
+        tx.closeWith(async () => {
+          woken = (await fireTopics(tx, shard, version, topics, spreadMs))[0]?.woken ?? 0;
+        });
+      });
+      if (woken > 0) signals.signal([shard]);
+      return woken;
+    },
+    async drain(shard, limit) {
+      const [drained] = await drainTopic(sql, shard, limit);
+      if (drained !== undefined && drained.woken > 0) signals.signal([shard]);
+      return drained?.more ?? false;
+    },
+    async drainingShards() {
+      return (await drainingShards(sql)).map((row) => row.shard);
+    },
+    async sweep(shard, { tombstoneMs, passMs, topicMs, batchMax }) {
+      const trims = [
+        () => trimTombstones(sql, shard, tombstoneMs, batchMax),
+        () => trimPasses(sql, shard, passMs, batchMax),
+        () => trimTopics(sql, shard, topicMs, batchMax),
+        () => trimPlans(sql, shard, batchMax),
+        () => trimReplayItems(sql, shard, passMs, batchMax),
+        () => trimGone(sql, shard, passMs, batchMax),
+      ];
+      let trimmed = 0;
+      for (const trim of trims) trimmed += (await trim())[0]?.trimmed ?? 0;
+      return trimmed;
+    },
+    async registerEngine(buildId) {
+      return (await registerEngine(sql, buildId)).length > 0;
+    },
+  };
+}
