@@ -99,7 +99,7 @@ describe('a mutation', () => {
     const { snapshot } = await store.mutate(
       mutationOf(acme, () => [], {
         reads: [bucketKey('a'), bucketKey('missing')],
-        follow: (row) => [bucketKey(String(row.spec['next']))],
+        follow: (row) => [bucketKey(row.spec['next'] as string)],
       }),
     );
     expect([...snapshot.rows.keys()].toSorted()).toEqual(['a', 'b', 'c'].map((name) => keyText(bucketKey(name))));
