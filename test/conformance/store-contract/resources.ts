@@ -167,7 +167,7 @@ export function resourceContract(makeStores: MakeStores): void {
       const stranger = { workspace: 'stranger' };
       expect(await stores().resources.get(stranger, keyOf('a'))).toBeNull();
       expect(await stores().resources.getByUid(stranger, workspace, [uid])).toEqual([]);
-      expect((await stores().resources.list(stranger, { limit: 10 })).items).toEqual([]);
+      expect((await stores().resources.list(stranger, { workspace, limit: 10 })).items).toEqual([]);
       const page = await stores().resources.changes(stranger, { workspace, afterVersion: 0, limit: 10 });
       expect(page.changes).toEqual([]);
       expect(await stores().resources.revisions(stranger, { workspace, uid, limit: 10 })).toEqual([]);
