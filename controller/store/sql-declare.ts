@@ -1,8 +1,7 @@
 import { lockDeclared } from './engine/lock-declared.ts';
 import { readFenced } from './engine/read-fenced.ts';
 import { settleChanged } from './engine/settle-changed.ts';
-import { settleDocs, takesVersion } from './engine/settle-docs.ts';
-import { takeVersions } from './engine/take-versions.ts';
+import { settleDoc } from './engine/settle-docs.ts';
 import type { DeclareInput } from './engine-store.ts';
 import { writeOwnedRows } from './queries/write-owned-rows.ts';
 import type { SettleResult } from './rows.ts';
@@ -42,21 +41,19 @@ export async function settleDeclare<Refusal>(sql: Sql, input: DeclareInput<Refus
   });
 }
 
-/** Leaves the writing statements to be sent with COMMIT. The lock is held, so the versions they take are known. */
+/** Leaves the writing statements to be sent with COMMIT. The lock is held, so the version between them is known. */
 function write<Refusal>(
   tx: Tx,
   { settle }: DeclareInput<Refusal>,
   { plan, at }: { plan: WritePlan; at: number },
 ): void {
   const { shard } = settle;
-  const count = takesVersion(settle) ? 1 : 0;
   tx.closeWith(async () => {
     await Promise.all([
       plan.rows.length === 0
         ? undefined
         : writeOwnedRows(tx, shard, plan.version, at, plan.docs, plan.fires, none, none),
-      takeVersions(tx, shard, count),
-      settleChanged(tx, shard, plan.version + count, settleDocs([settle], plan.version + count)),
+      settleChanged(tx, shard, plan.version, [settleDoc(settle)]),
     ]);
   });
 }

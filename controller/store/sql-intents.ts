@@ -7,6 +7,7 @@ import { retireIntent } from './engine/retire-intent.ts';
 import { syncCommit } from './engine/sync-commit.ts';
 import { takeClaim } from './engine/take-claim.ts';
 import type { EngineStore } from './engine-store.ts';
+import type { Tx } from './sql-transaction.ts';
 import { leaseMarginMs, type SqlEngineStoreOptions } from './engine/options.ts';
 
 type Intents = Pick<EngineStore, 'announce' | 'markSending' | 'answer' | 'retire' | 'beginRecreate' | 'takeClaim'>;
@@ -35,10 +36,11 @@ export function createSqlIntents({ sql, signals }: SqlEngineStoreOptions): Inten
     },
     async answer({ shard, uid, nonce, state, result }) {
       const text = JSON.stringify(result);
-      await sql.transaction('answer', async (tx) => {
+      const write = async (tx: Tx): Promise<void> => {
         await syncCommit(tx);
         tx.closeWith(() => answerIntent(tx, shard, uid, nonce, state, text));
-      });
+      };
+      await sql.transaction('answer', write, { repeatable: true });
       signals.signal([shard]);
     },
     async retire({ shard, uid, nonce }) {

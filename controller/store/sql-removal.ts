@@ -15,6 +15,8 @@ import type { Tx } from './sql-transaction.ts';
 
 type RemovalMethods = Pick<EngineStore, 'beginFinalizing' | 'clearFinalizing' | 'settleRemoval'>;
 
+/** A second time it finds what the first one wrote, and answers the same. */
+const repeatable = { repeatable: true } as const;
 /** Dependents named at most (architecture §5, Deletion). */
 const dependentsNamedMax = 10;
 /** Rows looked at in one statement for dependents. */
@@ -24,17 +26,25 @@ const dependentsPageMax = 500;
 export function createSqlRemoval({ sql, signals }: SqlEngineStoreOptions): RemovalMethods {
   return {
     beginFinalizing: ({ shard, uid, epoch, holder }, { generation, destroysData }) =>
-      sql.transaction('begin_finalizing', async (tx) => {
-        const [, rows] = await Promise.all([
-          lockShard(tx, shard),
-          beginFinalizing(tx, shard, uid, epoch, holder, generation, destroysData),
-        ]);
-        return rows[0]?.result ?? 'fenced';
-      }),
+      sql.transaction(
+        'begin_finalizing',
+        async (tx) => {
+          const [, rows] = await Promise.all([
+            lockShard(tx, shard),
+            beginFinalizing(tx, shard, uid, epoch, holder, generation, destroysData),
+          ]);
+          return rows[0]?.result ?? 'fenced';
+        },
+        repeatable,
+      ),
     clearFinalizing: ({ shard, uid, epoch, holder }) =>
-      sql.transaction('clear_finalizing', async (tx) => {
-        await Promise.all([lockShard(tx, shard), clearFinalizing(tx, shard, uid, epoch, holder)]);
-      }),
+      sql.transaction(
+        'clear_finalizing',
+        async (tx) => {
+          await Promise.all([lockShard(tx, shard), clearFinalizing(tx, shard, uid, epoch, holder)]);
+        },
+        repeatable,
+      ),
     async settleRemoval(removal) {
       let removed = false;
       const verdict = await sql.transaction('settle_removal', async (tx): Promise<RemovalResult | null> => {
@@ -90,6 +100,6 @@ async function dependentsOf(tx: Tx, removal: Removal, workspace: string): Promis
 
 function remove(tx: Tx, { settle, retained, claim }: Removal, kind: string): Promise<readonly { uid: string }[]> {
   const fires = claim === null ? settle.fires : [...settle.fires, topic.claim(kind, claim)];
-  const doc = settleDoc({ ...settle, fires }, 0);
+  const doc = settleDoc({ ...settle, fires });
   return removeRow(tx, settle.shard, doc, JSON.stringify(retained), claim, settle.generation);
 }

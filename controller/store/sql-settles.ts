@@ -1,14 +1,6 @@
 import { settleChanged } from './engine/settle-changed.ts';
-import {
-  inUidOrder,
-  isUnchanged,
-  isVersioned,
-  settleDocs,
-  takesVersion,
-  unchangedColumns,
-} from './engine/settle-docs.ts';
+import { isUnchanged, isVersioned, settleDoc, takesVersion, unchangedColumns } from './engine/settle-docs.ts';
 import { settleUnchanged, type SettledRow } from './engine/settle-unchanged.ts';
-import { takeVersions } from './engine/take-versions.ts';
 import type { EngineStore } from './engine-store.ts';
 import { lockShard } from './queries/lock-shard.ts';
 import type { Settle, SettleResult } from './rows.ts';
@@ -38,19 +30,19 @@ export function createSqlSettles({ sql, signals }: SqlEngineStoreOptions): Settl
 }
 
 /**
- * One statement where no counter is needed; else a transaction of two: the first takes the versions and the shard's lock, the second
- * writes everything and goes with COMMIT.
+ * One statement where the counter is not needed; else a transaction of two: the first takes the shard's lock, the second writes
+ * everything, the counter too, and goes with COMMIT.
  */
 async function settleRows(sql: Sql, shard: number, settles: readonly Settle[]): Promise<readonly SettledRow[]> {
-  if (settles.every(isUnchanged)) return await settleUnchanged(sql, shard, ...unchangedColumns(inUidOrder(settles)));
-  if (!settles.some(isVersioned)) return await settleChanged(sql, shard, 0, settleDocs(settles, 0));
-  const count = settles.filter(takesVersion).length;
+  if (settles.every(isUnchanged)) return await settleUnchanged(sql, shard, ...unchangedColumns(settles));
+  const docs = settles.map(settleDoc);
+  if (!settles.some(isVersioned)) return await settleChanged(sql, shard, 0, docs);
   let rows: readonly SettledRow[] = [];
   await sql.transaction('settle', async (tx) => {
-    const version = (await (count > 0 ? takeVersions(tx, shard, count) : lockShard(tx, shard)))[0]?.version;
+    const version = (await lockShard(tx, shard))[0]?.version;
     if (version === undefined) throw new Error(`shard ${shard} is missing: run the migrations`);
     tx.closeWith(async () => {
-      rows = await settleChanged(tx, shard, version, settleDocs(settles, version));
+      rows = await settleChanged(tx, shard, version, docs);
     });
   });
   return rows;

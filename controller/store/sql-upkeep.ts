@@ -10,6 +10,7 @@ import { trimReplayItems } from './engine/trim-replay-items.ts';
 import { trimTombstones } from './engine/trim-tombstones.ts';
 import { trimTopics } from './engine/trim-topics.ts';
 import type { EngineStore } from './engine-store.ts';
+import type { Tx } from './sql-transaction.ts';
 import type { SqlEngineStoreOptions } from './engine/options.ts';
 
 type Upkeep = Pick<EngineStore, 'fire' | 'drain' | 'drainingShards' | 'sweep' | 'registerEngine'>;
@@ -20,12 +21,13 @@ export function createSqlUpkeep({ sql, signals }: SqlEngineStoreOptions): Upkeep
     async fire(shard, topics, spreadMs) {
       if (topics.length === 0) return 0;
       let woken = 0;
-      await sql.transaction('fire', async (tx) => {
+      const write = async (tx: Tx): Promise<void> => {
         const version = (await takeVersions(tx, shard, 1))[0]?.version ?? 0;
         tx.closeWith(async () => {
           woken = (await fireTopics(tx, shard, version, topics, spreadMs))[0]?.woken ?? 0;
         });
-      });
+      };
+      await sql.transaction('fire', write, { repeatable: true });
       if (woken > 0) signals.signal([shard]);
       return woken;
     },

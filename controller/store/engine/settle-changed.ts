@@ -3,11 +3,12 @@ import { declaredDueAt, facts, hearers, locked, marks, wakes, woken, wokenDueAt 
 import type { SettledRow } from './settle-unchanged.ts';
 
 /**
- * Settles passes of one shard with all they changed: $1 shard, $2 version (of the last row that takes one; 0: none does),
- * $3 one JSON text per pass (settle-docs.ts). In a transaction whose first statement took the versions; alone if none is needed.
+ * Settles passes of one shard with all they changed: $1 shard, $2 the shard's version before, $3 one JSON text per pass
+ * (settle-docs.ts). In a transaction whose first statement locked the shard's row; alone, with version 0, if none of them is versioned.
  *
  * - `locked` takes every row of `work` that may be touched, settled and woken ones, in order of uid.
- * - `held` are the passes whose fence holds; everything below hangs on it.
+ * - `held` are the passes whose fence holds; everything below hangs on it. Those that write status or fire take the next versions, in
+ *   order of uid and without gaps; `bumped` moves the counter that far.
  * - A row is due at once if it was woken, declared anew, or one of its NEW listeners' topics fired after its pass had read (stored
  *   listeners were found by the firing, which moved wake_seq), also by a pass of this very batch; or if what it parked on is open again.
  */
@@ -18,7 +19,7 @@ with rows as materialized (
   select d.* from unnest($3::text[]) as t(doc)
   cross join jsonb_to_record(t.doc::jsonb) as d(uid text, epoch bigint, holder text, "wakeSeq" bigint, generation bigint,
     "readVersion" bigint, "dueInMs" bigint, priority text, attempts int, verified boolean,
-    materialized boolean, "clearTakenOver" boolean, "recentActions" jsonb, version bigint, status jsonb, conditions jsonb,
+    materialized boolean, "clearTakenOver" boolean, "recentActions" jsonb, status jsonb, conditions jsonb,
     "observedGeneration" bigint, "outputsDigest" text, listeners text[], fires text[], provider text, account text,
     intents jsonb, dropped text[], decided text[], operations jsonb, pass jsonb)
 ),
@@ -26,13 +27,19 @@ asked as materialized (select f.topic from rows cross join unnest(fires) as f(to
 ${hearers},
 ${locked},
 held as materialized (
-  select r.*, l.workspace, l.wake_seq <> r."wakeSeq" as woken
+  select r.*, l.workspace, l.wake_seq <> r."wakeSeq" as woken,
+    $2::bigint + sum((r.status is not null or cardinality(r.fires) > 0)::int) over (order by r.uid) as version
   from rows r join locked l using (uid, epoch, holder)
+),
+bumped as (
+  update shards s set version = h.version
+  from (select max(version) as version from held) h
+  where s.shard = $1::smallint and s.version = $2::bigint and h.version > s.version
 ),
 fired as materialized (select distinct f.topic from held h cross join unnest(h.fires) as f(topic)),
 ${woken},
 ${wakes},
-${marks('$2::bigint')},
+${marks('(select max(version) from held)')},
 moved as materialized (
   select h.uid, s.generation <> h.generation as declared,
     h.woken or h.uid in (select uid from woken)

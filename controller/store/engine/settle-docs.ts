@@ -43,10 +43,10 @@ export function unchangedColumns(settles: readonly Settle[]) {
 }
 
 /**
- * One settle as the JSON text that settle_changed and remove_row read. `version`: of its row. Strings are made well-formed where they
- * enter (resources/text.ts); one that is not fails its whole batch here, as a data error that the caller bisects.
+ * One settle as the JSON text that settle_changed and remove_row read. Strings are made well-formed where they enter (resources/text.ts);
+ * one that is not fails its whole batch here, as a data error that the caller bisects.
  */
-export function settleDoc(settle: Settle, version: number): string {
+export function settleDoc(settle: Settle): string {
   const { status, parkedOn, pass } = settle;
   const { uid, epoch, holder, wakeSeq, generation, readVersion, priority, attempts } = settle;
   const { verified, materialized, clearTakenOver, recentActions, listeners, fires } = settle;
@@ -64,7 +64,6 @@ export function settleDoc(settle: Settle, version: number): string {
     materialized,
     clearTakenOver,
     recentActions,
-    version,
     ...status,
     listeners,
     fires,
@@ -75,18 +74,4 @@ export function settleDoc(settle: Settle, version: number): string {
     operations: settle.operations,
     pass,
   });
-}
-
-/** The docs of a batch in order of uid: each row that takes a version gets its own, the last one gets `last`. */
-export function settleDocs(settles: readonly Settle[], last: number): string[] {
-  let next = last - settles.filter(takesVersion).length;
-  return inUidOrder(settles).map((settle) => {
-    if (takesVersion(settle)) next += 1;
-    return settleDoc(settle, next);
-  });
-}
-
-/** In order of uid, as Postgres compares text of these alphabets in the C collation. */
-export function inUidOrder(settles: readonly Settle[]): Settle[] {
-  return settles.toSorted((a, b) => (a.uid < b.uid ? -1 : 1));
 }
