@@ -1,0 +1,63 @@
+/**
+ * In the world nothing of the engine may reach real time, the network or the machine's randomness: these throw when they are called
+ * from controller/, reconcilers/ or p-queue. Callers elsewhere (the test runner itself) are served as ever.
+ */
+const guarded = /\/(controller|reconcilers|p-queue)\//;
+
+interface Target {
+  readonly owner: object;
+  readonly name: string;
+}
+
+const targets: readonly Target[] = [
+  { owner: globalThis, name: 'setTimeout' },
+  { owner: globalThis, name: 'setInterval' },
+  { owner: globalThis, name: 'setImmediate' },
+  { owner: globalThis, name: 'fetch' },
+  { owner: globalThis.crypto, name: 'randomUUID' },
+  { owner: globalThis.crypto, name: 'getRandomValues' },
+  { owner: AbortSignal, name: 'timeout' },
+  { owner: Math, name: 'random' },
+  { owner: Date, name: 'now' },
+];
+
+let installed = 0;
+let restore: (() => void)[] = [];
+
+/** The machine's own setImmediate, which lets all promises settle that can. */
+export const realImmediate: typeof setImmediate = setImmediate;
+
+/** Installs the guards; returns a function that takes them off again. Nested calls count. */
+export function forbidRealTime(): () => void {
+  installed += 1;
+  if (installed === 1) restore = targets.map(install);
+  let released = false;
+  return () => {
+    if (released) return;
+    released = true;
+    installed -= 1;
+    if (installed === 0) for (const undo of restore) undo();
+  };
+}
+
+type AnyFunction = (...args: unknown[]) => unknown;
+
+function install({ owner, name }: Target): () => void {
+  const original = Reflect.get(owner, name) as AnyFunction;
+  const replacement = function replaced(this: unknown, ...args: unknown[]): unknown {
+    if (guarded.test(callerOf()))
+      throw new Error(`${name} was called inside the simulated world; use the injected clock`);
+    return Reflect.apply(original, this === undefined ? owner : this, args);
+  };
+  Object.defineProperty(owner, name, { value: replacement, configurable: true, writable: true });
+  return () => Object.defineProperty(owner, name, { value: original, configurable: true, writable: true });
+}
+
+/** The frame that called the guarded function: the third line after the message. */
+function callerOf(): string {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 3;
+  const stack = new Error('caller').stack ?? '';
+  Error.stackTraceLimit = stackTraceLimit;
+  return stack.split('\n')[3] ?? '';
+}

@@ -1,0 +1,55 @@
+import type { Json, JsonObject } from '#resources/json.ts';
+import type { ResourceKey, ResourceRow } from '#resources/resource.ts';
+import type { Clouds } from '#test/simulation/clouds.ts';
+
+/**
+ * What the suites need to know of a kind beyond its registry line: specs to declare, how to see its objects at the provider, how to
+ * meddle with them. A kind without a scenario fails the suites.
+ */
+export interface Scenario {
+  readonly kind: string;
+  /** Tells variants of one kind apart: "Letter, untraceable". */
+  readonly title: string;
+  /** Declared and converged first. */
+  readonly needs: readonly { readonly key: ResourceKey; readonly spec: JsonObject }[];
+  readonly sample: JsonObject;
+  /** The whole spec after an edit; null: the kind takes none. */
+  readonly update: JsonObject | null;
+  /** Objects at the provider that bear the row's mark. */
+  objects(clouds: Clouds, row: Named): number;
+  /** Whether the world is as the spec says. */
+  matches(clouds: Clouds, row: Named, spec: JsonObject): boolean;
+  /** Changes of managed fields from outside; each is repaired. */
+  readonly drifts: readonly Drift[];
+  /** Changes of unmanaged fields from outside; each is left alone. */
+  readonly unmanaged: readonly (Drift & { readonly kept: (clouds: Clouds, row: Named) => boolean })[];
+  /** Puts a thing of somebody else under the row's name; answers what tells that it was not touched. Null: names are not shared. */
+  readonly foreign: ((clouds: Clouds, key: ResourceKey) => () => boolean) | null;
+  /** What becomes of an object that is deleted outside. */
+  readonly whenGone: 'recreated' | 'stalled' | 'nothing';
+  /** Deletes the row's objects from outside. */
+  readonly destroy: ((clouds: Clouds, row: Named) => void) | null;
+  /** The outcome of a lost send can never be found out: the row parks. */
+  readonly untraceable: boolean;
+  /** Whether creates and deletes are the same in number whatever is lost; not where a lost reply means finding and discarding. */
+  readonly sameCounts: boolean;
+}
+
+export interface Drift {
+  readonly name: string;
+  readonly mutate: (clouds: Clouds, row: Named) => void;
+}
+
+export type Named = Pick<ResourceRow, 'uid' | 'workspace' | 'name' | 'status'>;
+
+/** An object at some provider that bears a mark of ours. */
+export interface MarkedObject {
+  readonly uid: string;
+  readonly location: Json;
+}
+
+export const workspaceName = 'acme';
+
+export function keyOf(kind: string, name: string): ResourceKey {
+  return { workspace: workspaceName, kind, name };
+}

@@ -1,0 +1,123 @@
+import { sameJson } from '#resources/json.ts';
+import type { JsonObject } from '#resources/json.ts';
+import type { Clouds } from '#test/simulation/clouds.ts';
+import { linkName } from '#test/simulation/kinds/link.ts';
+import { tinyLocation } from '#test/simulation/kinds/tiny-client.ts';
+import type { TinyLink, TinyToken } from '#test/simulation/tiny-cloud.ts';
+import { keyOf, workspaceName } from './scenario.ts';
+import type { Drift, Named, Scenario } from './scenario.ts';
+
+const token = (clouds: Clouds, row: Named): TinyToken | undefined => clouds.tiny.listTokens(row.uid)[0];
+const link = (clouds: Clouds, row: Named): TinyLink | null => clouds.tiny.getLink(linkName(row.workspace, row.name));
+
+function changeToken(name: string, fields: Partial<TinyToken>): Drift {
+  return {
+    name,
+    mutate(clouds, row) {
+      const found = token(clouds, row);
+      if (found !== undefined) clouds.tiny.updateToken(found.id, fields);
+    },
+  };
+}
+
+function changeLink(name: string, fields: Partial<TinyLink>): Drift {
+  return {
+    name,
+    mutate(clouds, row) {
+      const found = link(clouds, row);
+      if (found !== null) clouds.tiny.patchLink(found.name, found.etag, fields);
+    },
+  };
+}
+
+/** The kinds of test/simulation/kinds. */
+export const tinyScenarios: readonly Scenario[] = [
+  {
+    kind: 'Token',
+    title: 'Token',
+    needs: [],
+    sample: { label: 'first', scopes: ['read'] },
+    update: { label: 'second', scopes: ['read', 'write'] },
+    objects: (clouds, row) => clouds.tiny.listTokens(row.uid).length,
+    matches: (clouds, row, spec) =>
+      token(clouds, row)?.label === spec['label'] && sameJson(token(clouds, row)?.scopes, spec['scopes']),
+    drifts: [changeToken('label', { label: 'meddled' }), changeToken('scopes', { scopes: ['admin'] })],
+    unmanaged: [
+      { ...changeToken('note', { note: 'mine' }), kept: (clouds, row) => token(clouds, row)?.note === 'mine' },
+    ],
+    foreign: null,
+    whenGone: 'recreated',
+    destroy: (clouds, row) => clouds.tiny.listTokens(row.uid).forEach((one) => clouds.tiny.deleteToken(one.id)),
+    untraceable: false,
+    sameCounts: false,
+  },
+  {
+    kind: 'Link',
+    title: 'Link',
+    needs: [{ key: keyOf('Token', 'target'), spec: { label: 'target', scopes: [] } }],
+    sample: { token: 'target', weight: 1 },
+    update: { token: 'target', weight: 7 },
+    objects: (clouds, row) => (link(clouds, row)?.uid === row.uid ? 1 : 0),
+    matches: (clouds, row, spec) => link(clouds, row)?.uid === row.uid && link(clouds, row)?.weight === spec['weight'],
+    drifts: [changeLink('weight', { weight: 99 }), changeLink('target', { target: 'elsewhere' })],
+    unmanaged: [{ ...changeLink('note', { note: 'mine' }), kept: (clouds, row) => link(clouds, row)?.note === 'mine' }],
+    foreign(clouds, key) {
+      const name = linkName(key.workspace, key.name);
+      const made = clouds.tiny.createLink({ name, uid: null, target: 'theirs', weight: 5, location: tinyLocation });
+      return () => sameJson(clouds.tiny.getLink(name), made);
+    },
+    whenGone: 'recreated',
+    destroy(clouds, row) {
+      const found = link(clouds, row);
+      if (found !== null) clouds.tiny.deleteLink(found.name, found.etag);
+    },
+    untraceable: false,
+    sameCounts: true,
+  },
+  letter('Letter', true),
+  letter('Letter, untraceable', false),
+  {
+    kind: 'Fleet',
+    title: 'Fleet',
+    needs: [],
+    sample: { size: 2, label: 'crew' },
+    update: { size: 3, label: 'crew' },
+    objects: () => 0,
+    matches: (clouds, _row, spec) => crew(clouds).length === spec['size'],
+    drifts: [],
+    unmanaged: [],
+    foreign: null,
+    whenGone: 'nothing',
+    destroy: null,
+    untraceable: false,
+    sameCounts: false,
+  },
+];
+
+function crew(clouds: Clouds): readonly TinyToken[] {
+  return Array.from(clouds.tiny.tokens.entries(), ([, one]) => one).filter((one) => one.label === 'crew');
+}
+
+function letter(title: string, traceable: boolean): Scenario {
+  const sample: JsonObject = { to: 'someone', text: 'hello', traceable };
+  const sent = (clouds: Clouds, row: Named): number =>
+    Array.from(clouds.tiny.letters.entries()).filter(([, one]) => one.uid === row.uid).length;
+  return {
+    kind: 'Letter',
+    title,
+    needs: [],
+    sample,
+    update: null,
+    objects: sent,
+    matches: (clouds, row) => sent(clouds, row) === 1,
+    drifts: [],
+    unmanaged: [],
+    foreign: null,
+    whenGone: 'nothing',
+    destroy: null,
+    untraceable: !traceable,
+    sameCounts: true,
+  };
+}
+
+export const workspaceKey = keyOf('Workspace', workspaceName);
