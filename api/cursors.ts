@@ -23,6 +23,10 @@ export function decodeCursor(purpose: string, text: string): readonly unknown[] 
 /** A cursor that this call did not give out. */
 export function badCursor() {
   return validationError([
-    { path: 'cursor', message: 'The cursor is not one that this call gave out. Start again without it.', allowed: null },
+    {
+      path: 'cursor',
+      message: 'The cursor is not one that this call gave out. Start again without it.',
+      allowed: null,
+    },
   ]);
 }

@@ -2,7 +2,7 @@ import { TRPCError } from '@trpc/server';
 import { ZodError } from 'zod';
 import { CommitUnknown, errorCode, fateOf, StoreUnavailable } from '#controller/store/sql-errors.ts';
 import { ApiError, httpStatusOf, notFound, validationError } from '#resources/errors.ts';
-import type { ApiErrorData } from '#resources/errors.ts';
+import type { ApiErrorData, Issue } from '#resources/errors.ts';
 import { issuesOf } from '#resources/issues.ts';
 
 /**
@@ -140,4 +140,25 @@ function isClientFault(cause: unknown): cause is Error & { statusCode: number } 
   if (!(cause instanceof Error) || !('statusCode' in cause)) return false;
   const { statusCode } = cause;
   return typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500;
+}
+
+/** Where a path of one input stands in another: the first prefix that fits is replaced. */
+export type PathRules = readonly (readonly [from: string, to: string])[];
+
+/** Runs `body`; an error about an inner input names the place in the outer one, where the caller can mend it. */
+export async function withPaths<T>(rules: PathRules, body: () => Promise<T>): Promise<T> {
+  try {
+    return await body();
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    const { code, message, ...details } = error.data;
+    const path = details.path === null ? null : moved(rules, details.path);
+    const issues = details.issues.map((issue): Issue => ({ ...issue, path: moved(rules, issue.path) }));
+    throw Object.assign(error, { data: { code, message, ...details, path, issues } });
+  }
+}
+
+function moved(rules: PathRules, path: string): string {
+  const [from, to] = rules.find(([prefix]) => path.startsWith(prefix)) ?? ['', ''];
+  return `${to}${path.slice(from.length)}`;
 }

@@ -1,4 +1,5 @@
-import { ApiError, validationError } from '#resources/errors.ts';
+import { validationError } from '#resources/errors.ts';
+import type { ApiError } from '#resources/errors.ts';
 import type { ApiOptions } from './options.ts';
 
 /**

@@ -51,5 +51,9 @@ export async function audited(
   call: Call,
   what: { readonly workspace: string | null; readonly input: object },
 ): Promise<void> {
-  await deps.stores.admin.audit(call.scope, what.workspace, auditEntry(deps, call, { input: what.input, outcome: 'ok' }));
+  await deps.stores.admin.audit(
+    call.scope,
+    what.workspace,
+    auditEntry(deps, call, { input: what.input, outcome: 'ok' }),
+  );
 }

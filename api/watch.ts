@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { FeedChange } from '#controller/store/resource-store.ts';
 import { projectResource } from '#resources/conditions.ts';
 import { ApiError } from '#resources/errors.ts';
-import type { Resource, ResourceKey, ResourceRow } from '#resources/resource.ts';
+import type { Resource, ResourceKey, ResourceRow, ResourceView } from '#resources/resource.ts';
 import type { ApiDeps, Call } from './context.ts';
 import { cursorInput, labelsInput, workspaceInput } from './procedures/inputs.ts';
 import { readableKinds } from './procedures/read.ts';
@@ -70,6 +70,9 @@ export async function* watch(
 }
 
 const pageMax = 500;
+const bookmark: WatchEvent = { type: 'BOOKMARK' };
+const changed = (view: ResourceView): WatchEvent => ({ type: 'CHANGED', resource: projectResource(view) });
+const gone = (signal: AbortSignal | undefined): boolean => signal?.aborted === true;
 
 /** The present selection. Its ids carry how far the listing came, so that a client that reconnects misses none of it. */
 async function* present(
@@ -78,7 +81,7 @@ async function* present(
 ) {
   let version = place?.version ?? null;
   let after: ResourceKey | undefined = place?.listing === undefined ? undefined : { workspace, ...place.listing };
-  for (let more = true; more && signal?.aborted !== true; ) {
+  for (let more = true; more && !gone(signal);) {
     const page = await deps.stores.resources.list(call.scope, {
       workspace,
       ...(selection.kind === undefined ? {} : { kind: selection.kind }),
@@ -91,7 +94,7 @@ async function* present(
       const { kind, name } = view.row;
       if (!mayRead(selection, kind)) continue;
       const id = watchCursor({ workspace, version, listing: { kind, name } });
-      yield tracked(id, { type: 'CHANGED', resource: projectResource(view) } as WatchEvent);
+      yield tracked(id, changed(view));
     }
     after = page.items.at(-1)?.row ?? after;
     more = page.more;
@@ -109,7 +112,7 @@ async function* follow(
   const { workspace } = input.place;
   let { version } = input.place;
   let bookmarkAt = clock.monotonic() + options.bookmarkEveryMs;
-  while (signal?.aborted !== true) {
+  while (!gone(signal)) {
     const page = await feed.read(call.scope, workspace, version);
     if (version < page.trimmedThrough || version > page.version) throw expired(version, page.trimmedThrough);
     for (const change of page.changes) {
@@ -118,7 +121,7 @@ async function* follow(
     }
     version = page.full ? (page.changes.at(-1)?.version ?? version) : page.version;
     if (clock.monotonic() >= bookmarkAt) {
-      yield tracked(watchCursor({ workspace, version }), { type: 'BOOKMARK' } as WatchEvent);
+      yield tracked(watchCursor({ workspace, version }), bookmark);
       bookmarkAt = clock.monotonic() + options.bookmarkEveryMs;
     }
     await deps.auth.recheck(call.caller);
@@ -132,8 +135,7 @@ function eventOf(change: FeedChange, selection: Selection): WatchEvent | null {
   if (selection.kind !== undefined && row.kind !== selection.kind) return null;
   const ref = { workspace: row.workspace, kind: row.kind, name: row.name };
   if (change.type === 'tombstone') return { type: 'REMOVED', ref, uid: change.uid };
-  if (hasLabels(change.view.row, selection.labels))
-    return { type: 'CHANGED', resource: projectResource(change.view) };
+  if (hasLabels(change.view.row, selection.labels)) return changed(change.view);
   return { type: 'LEFT', ref, uid: change.view.row.uid };
 }
 
@@ -146,9 +148,13 @@ function hasLabels(row: ResourceRow, labels: Readonly<Record<string, string>>): 
 }
 
 function expired(version: number, trimmedThrough: number): ApiError {
-  return new ApiError('CURSOR_EXPIRED', 'The cursor is too old: what was removed since is no longer known. Watch again without it.', {
-    path: 'cursor',
-    current: version,
-    allowed: { minimum: trimmedThrough },
-  });
+  return new ApiError(
+    'CURSOR_EXPIRED',
+    'The cursor is too old: what was removed since is no longer known. Watch again without it.',
+    {
+      path: 'cursor',
+      current: version,
+      allowed: { minimum: trimmedThrough },
+    },
+  );
 }

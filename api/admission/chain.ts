@@ -52,11 +52,7 @@ export class ReadAgain extends Error {
 const roundsMax = 4;
 
 /** Admits one mutation: all of its writes, or none. */
-export async function admit<Result>(
-  deps: ApiDeps,
-  call: Call,
-  mutation: Mutation<Result>,
-): Promise<Admitted<Result>> {
+export async function admit<Result>(deps: ApiDeps, call: Call, mutation: Mutation<Result>): Promise<Admitted<Result>> {
   const reads = new Map(mutation.reads.map((key) => [keyText(key), key]));
   for (let round = 1; ; round += 1) {
     try {

@@ -13,6 +13,7 @@ import { answersOf, single } from '#api/answers.ts';
 import type { Answer } from '#api/answers.ts';
 import { kindOf } from '#api/context.ts';
 import type { ApiDeps, Call } from '#api/context.ts';
+import { withPaths } from '#api/errors.ts';
 import { requireScope, requireWorkspace } from '#api/scopes.ts';
 import { generationInput, keyInput, keyOf, planHashInput, requestIdInput } from './inputs.ts';
 
@@ -98,7 +99,9 @@ async function applyParsed(
   const admitted = await admit(deps, call, {
     workspace,
     reads: admissionReads(manifests),
-    ...{ planHash, requestId, input: input.input },
+    planHash,
+    requestId,
+    input: input.input,
     decide: (context) => {
       const results = admitApply(context, inputs);
       return {
@@ -132,17 +135,21 @@ export async function patch(
   const kind = kindOf(deps, key.kind);
   requireWorkspace(call.principal, key.workspace);
   requireScope(call.principal, kind.area, input.scope ?? 'write');
-  const admitted = await admit(deps, call, {
-    workspace: key.workspace,
-    reads: [key, { ...key, kind: 'Workspace', name: key.workspace }],
-    ...{ planHash, requestId, input: input.input },
-    decide: (context, has) => {
-      const manifest = patchedManifest(kind, rowOf(context, key), input.patch);
-      demand(admissionReads([manifest]), has);
-      const [result] = admitApply(context, [applyOf(manifest, input)]);
-      const writes: readonly RowWrite[] = result === undefined || result.write === null ? [] : [result.write];
-      return { writes, result: result?.kept ?? [] };
-    },
-  });
+  const admitted = await withPaths([['patch.spec.', 'patch.']], () =>
+    admit(deps, call, {
+      workspace: key.workspace,
+      reads: [key, { ...key, kind: 'Workspace', name: key.workspace }],
+      planHash,
+      requestId,
+      input: input.input,
+      decide: (context, has) => {
+        const manifest = patchedManifest(kind, rowOf(context, key), input.patch);
+        demand(admissionReads([manifest]), has);
+        const [result] = admitApply(context, [applyOf(manifest, input)]);
+        const writes: readonly RowWrite[] = result === undefined || result.write === null ? [] : [result.write];
+        return { writes, result: null };
+      },
+    }),
+  );
   return single(await answersOf(deps, call, { workspace: key.workspace, keys: [key], admitted, kept: () => [[]] }));
 }

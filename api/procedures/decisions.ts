@@ -43,10 +43,7 @@ export async function listDecisions(
   const workspace = input.workspace ?? call.principal.workspace;
   if (workspace !== null) requireWorkspace(call.principal, workspace);
   const { limit } = input;
-  const found = await deps.stores.resources.unknowns(
-    call.scope,
-    workspace === null ? { limit } : { workspace, limit },
-  );
+  const found = await deps.stores.resources.unknowns(call.scope, workspace === null ? { limit } : { workspace, limit });
   const readable = found.filter((one) => {
     const kind = deps.kinds.get(one.key.kind);
     return kind !== undefined && allows(call.principal.scopes, kind.area, 'read');
@@ -63,12 +60,19 @@ function openUnknown(one: UnknownIntent): OpenUnknown {
 /** Unknowns of one workspace looked through for the one named. */
 const unknownsMax = 500;
 
+export interface Resolved {
+  readonly ref: ResourceKey;
+  readonly effect: string;
+  readonly outcome: 'happened' | 'did_not';
+  readonly replayed: boolean;
+}
+
 /** Says what became of an unknown send. The next pass applies it; "happened" is still verified by observation. */
 export async function resolveDecision(
   deps: ApiDeps,
   call: Call,
   input: z.output<typeof resolveInput>,
-): Promise<{ readonly ref: ResourceKey; readonly effect: string; readonly outcome: string; readonly replayed: boolean }> {
+): Promise<Resolved> {
   const key = keyOf(input);
   const kind = kindOf(deps, key.kind);
   requireWorkspace(call.principal, key.workspace);
@@ -81,9 +85,8 @@ export async function resolveDecision(
   const isOpen = open.some((one) => keyText(one.key) === keyText(key) && one.effect === effect);
   // Without a request id there is nothing to repeat; with one, a repeat comes after the unknown may have closed.
   if (!isOpen && requestId === undefined) throw notFound();
-  const results = { uid: open.find((one) => one.effect === effect)?.uid ?? null };
-  const { repeated } = await remember(deps, call, { workspace, requestId, input, results });
-  if (repeated) return { ...answer, replayed: true };
+  const first = await remember(deps, call, { workspace, requestId, input, results: { wasOpen: isOpen } });
+  if (first.repeated && first.results.wasOpen) return { ...answer, replayed: true };
   const decision = { effect, outcome, evidence, by: call.principal };
   if (!(await deps.stores.resources.decide(call.scope, { key, decision }))) throw notFound();
   await audited(deps, call, { workspace, input });

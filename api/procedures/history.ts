@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Revision, StoredPass } from '#controller/store/rows.ts';
 import type { Condition, Remedy } from '#resources/condition.ts';
 import { projectConditions } from '#resources/conditions.ts';
-import type { Json, JsonObject } from '#resources/json.ts';
+import type { JsonObject } from '#resources/json.ts';
 import type { KeyClass, Ms, ResourceKey, ResourceView } from '#resources/resource.ts';
 import type { ApiDeps, Call } from '#api/context.ts';
 import { keyInput } from './inputs.ts';
@@ -26,15 +26,11 @@ export interface HistoryItem {
 }
 
 /** The revisions of a row, newest first. */
-export async function history(
-  deps: ApiDeps,
-  call: Call,
-  input: HistoryInput,
-): Promise<{ readonly items: readonly HistoryItem[] }> {
+export async function history(deps: ApiDeps, call: Call, input: HistoryInput): Promise<readonly HistoryItem[]> {
   const { row } = await readable(deps, call, input);
   const at = { workspace: row.workspace, uid: row.uid, limit: input.limit };
   const revisions = await deps.stores.resources.revisions(call.scope, at);
-  return { items: revisions.map(historyItem) };
+  return revisions.map(historyItem);
 }
 
 function historyItem(revision: Revision): HistoryItem {
@@ -45,27 +41,16 @@ function historyItem(revision: Revision): HistoryItem {
 }
 
 /** One recorded pass of the controller. */
-export interface PassItem extends Omit<StoredPass, 'uid' | 'at' | 'calls'> {
+export interface PassItem extends Omit<StoredPass, 'uid' | 'at'> {
   readonly at: string;
-  readonly calls: readonly Json[];
 }
 
 /** The passes of a row that did, changed or refused something, newest first. */
-export async function passes(
-  deps: ApiDeps,
-  call: Call,
-  input: HistoryInput,
-): Promise<{ readonly items: readonly PassItem[] }> {
+export async function passes(deps: ApiDeps, call: Call, input: HistoryInput): Promise<readonly PassItem[]> {
   const { row } = await readable(deps, call, input);
   const at = { workspace: row.workspace, uid: row.uid, limit: input.limit };
   const stored = await deps.stores.resources.passes(call.scope, at);
-  return {
-    items: stored.map(({ uid: _uid, calls, ...pass }) => ({
-      ...pass,
-      at: iso(pass.at),
-      calls: calls.map((one) => ({ ...one })),
-    })),
-  };
+  return stored.map(({ uid: _uid, ...pass }) => ({ ...pass, at: iso(pass.at) }));
 }
 
 /** One line of a row's story. */
@@ -78,11 +63,7 @@ export interface EventItem {
 }
 
 /** What was declared, what the controller did and when conditions last changed, newest first. */
-export async function events(
-  deps: ApiDeps,
-  call: Call,
-  input: HistoryInput,
-): Promise<{ readonly items: readonly EventItem[] }> {
+export async function events(deps: ApiDeps, call: Call, input: HistoryInput): Promise<readonly EventItem[]> {
   const view = await readable(deps, call, input);
   const at = { workspace: view.row.workspace, uid: view.row.uid, limit: input.limit };
   const [revisions, stored] = await Promise.all([
@@ -90,7 +71,7 @@ export async function events(
     deps.stores.resources.passes(call.scope, at),
   ]);
   const items = [...revisions.map(declaredEvent), ...stored.map(passEvent), ...conditionEvents(view)];
-  return { items: items.toSorted((a, b) => (a.at < b.at ? 1 : -1)).slice(0, input.limit) };
+  return items.toSorted((a, b) => (a.at < b.at ? 1 : -1)).slice(0, input.limit);
 }
 
 function declaredEvent(revision: Revision): EventItem {
@@ -158,7 +139,7 @@ export async function explain(deps: ApiDeps, call: Call, input: ResourceKey): Pr
     because,
     chain: await blockers(deps, call, view),
     remedy: because.flatMap((condition) => condition.remedy ?? []),
-    lastPass: last.items[0] ?? null,
+    lastPass: last[0] ?? null,
   };
 }
 

@@ -12,7 +12,9 @@ export const storable = (max: number) =>
 export const workspaceInput = z.string().regex(workspacePattern, 'A workspace slug is 3 to 22 lower-case characters');
 
 /** 1 to 64 visible ASCII characters. Without one nothing is remembered. */
-export const requestIdInput = z.string().regex(/^[\x21-\x7e]{1,64}$/, 'A requestId is 1 to 64 visible ASCII characters');
+export const requestIdInput = z
+  .string()
+  .regex(/^[\x21-\x7e]{1,64}$/, 'A requestId is 1 to 64 visible ASCII characters');
 
 export const keyInput = {
   workspace: workspaceInput,

@@ -91,14 +91,22 @@ async function store(
   const { workspace } = made;
   const first = await remember(deps, call, { workspace, requestId, input, results: { id: newKeyId() } });
   const { id } = first.results;
-  if (first.repeated && (await deps.stores.admin.findKey(id)) !== null) return { id, secret: null, alreadyCreated: true };
+  if (first.repeated && (await deps.stores.admin.findKey(id)) !== null)
+    return { id, secret: null, alreadyCreated: true };
   const { text, secret } = mintKey(deps.keyEnv, id);
   const row: ApiKeyRow = {
     id,
     secretHash: hashSecret(deps.keyHmacSecret, secret),
-    ...{ name: made.name, workspace, class: made.class, scopes: made.scopes, ratePerSecond: made.ratePerSecond },
-    ...{ lineage: made.lineage, expiresAt: made.expiresAt },
-    ...{ createdAt: deps.clock.now(), revokedAt: null, lastUsedAt: null },
+    name: made.name,
+    workspace,
+    class: made.class,
+    scopes: made.scopes,
+    ratePerSecond: made.ratePerSecond,
+    lineage: made.lineage,
+    expiresAt: made.expiresAt,
+    createdAt: deps.clock.now(),
+    revokedAt: null,
+    lastUsedAt: null,
   };
   await deps.stores.admin.createKey(call.scope, row);
   await audited(deps, call, { workspace, input: { ...input, id } });
@@ -127,7 +135,9 @@ export async function revokeKey(
   mayManage(call, row.workspace, 'write');
   const { requestId } = input;
   const { repeated } = await remember(deps, call, {
-    ...{ workspace: row.workspace, requestId, input },
+    workspace: row.workspace,
+    requestId,
+    input,
     results: { id: row.id },
   });
   if (!(await deps.stores.admin.revokeKey(call.scope, row.id))) throw notFound();
@@ -164,13 +174,17 @@ function refuseEscalation(call: Call, wanted: { readonly class: KeyClass; readon
   const allowed = mayMake[principal.class].filter((one) => one !== 'sre' || principal.workspace === null);
   if (!allowed.includes(wanted.class)) {
     throw new ApiError('FORBIDDEN', `A key of class ${principal.class} can't make one of class ${wanted.class}.`, {
-      ...{ path: 'class', allowed, current: wanted.class },
+      path: 'class',
+      allowed,
+      current: wanted.class,
     });
   }
   const beyond = wanted.scopes.filter((scope) => !covers(principal.scopes, scope));
   if (beyond.length === 0) return;
   throw new ApiError('FORBIDDEN', `This key can't give scopes that it lacks: ${beyond.slice(0, 10).join(', ')}.`, {
-    ...{ path: 'scopes', allowed: [...principal.scopes], current: [...wanted.scopes] },
+    path: 'scopes',
+    allowed: [...principal.scopes],
+    current: [...wanted.scopes],
   });
 }
 
@@ -191,7 +205,13 @@ function keyAnswer(row: ApiKeyRow): KeyAnswer {
   const iso = (ms: Ms | null): string | null => (ms === null ? null : new Date(ms).toISOString());
   const { id, name, workspace, scopes, lineage, ratePerSecond } = row;
   return {
-    ...{ id, name, workspace, class: row.class, scopes, lineage, ratePerSecond },
+    id,
+    name,
+    workspace,
+    class: row.class,
+    scopes,
+    lineage,
+    ratePerSecond,
     createdAt: new Date(row.createdAt).toISOString(),
     expiresAt: iso(row.expiresAt),
     revokedAt: iso(row.revokedAt),

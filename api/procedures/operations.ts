@@ -85,7 +85,13 @@ function operationAnswer(row: OperationRow): OperationAnswer {
   const iso = (ms: Ms): string => new Date(ms).toISOString();
   const { workspace, uid, key, op, state, progress, result } = row;
   return {
-    ...{ workspace, uid, key, op, state, progress, result },
+    workspace,
+    uid,
+    key,
+    op,
+    state,
+    progress,
+    result,
     cancelRequestedAt: row.cancelRequestedAt === null ? null : iso(row.cancelRequestedAt),
     createdAt: iso(row.createdAt),
     updatedAt: iso(row.updatedAt),

@@ -37,10 +37,7 @@ export interface ProviderAnswer {
   readonly frozen: { readonly by: string; readonly why: string; readonly until: string | null } | null;
 }
 
-export async function listProviders(
-  deps: ApiDeps,
-  call: Call,
-): Promise<{ readonly items: readonly ProviderAnswer[] }> {
+export async function listProviders(deps: ApiDeps, call: Call): Promise<{ readonly items: readonly ProviderAnswer[] }> {
   mayManage(call, 'read');
   return { items: (await deps.stores.providers.providers()).map(providerAnswer) };
 }
@@ -109,7 +106,11 @@ function providerAnswer(row: ProviderRow): ProviderAnswer {
   const iso = (ms: Ms | null): string | null => (ms === null ? null : new Date(ms).toISOString());
   const { provider, account, breaker, cause, failures, frozen } = row;
   return {
-    ...{ provider, account, breaker, cause, failures },
+    provider,
+    account,
+    breaker,
+    cause,
+    failures,
     openedAt: iso(row.openedAt),
     blockedUntil: iso(row.blockedUntil),
     frozen: frozen === null ? null : { by: frozen.by, why: frozen.why, until: iso(frozen.until) },

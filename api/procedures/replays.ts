@@ -44,7 +44,9 @@ export async function createReplay(
   if (input.selector.kind !== undefined) kindOf(deps, input.selector.kind, 'selector.kind');
   const { requestId, ratePerSecond } = input;
   const first = await remember(deps, call, {
-    ...{ workspace: null, requestId, input },
+    workspace: null,
+    requestId,
+    input,
     results: { id: deps.rng.uuid() },
   });
   const { id } = first.results;
@@ -59,7 +61,7 @@ export async function createReplay(
 
 function selectorOf(input: z.output<typeof selectorInput>): ReplaySelector {
   const { condition, ...rest } = input;
-  return { ...defined(rest), ...(condition === undefined ? {} : { condition: defined(condition) }) } as ReplaySelector;
+  return { ...defined(rest), ...(condition === undefined ? {} : { condition: defined(condition) }) };
 }
 
 export async function getReplay(deps: ApiDeps, call: Call, input: { readonly id: string }): Promise<ReplayAnswer> {

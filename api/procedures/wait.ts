@@ -96,14 +96,10 @@ async function fix(deps: ApiDeps, call: Call, input: WaitInput): Promise<readonl
 }
 
 /** The rows by uid, as they are now; what is missing is gone. */
-async function look(
-  deps: ApiDeps,
-  call: Call,
-  fixed: readonly Fixed[],
-): Promise<ReadonlyMap<string, ResourceView>> {
+async function look(deps: ApiDeps, call: Call, fixed: readonly Fixed[]): Promise<ReadonlyMap<string, ResourceView>> {
   const workspaces = Map.groupBy(fixed, (one) => one.key.workspace);
   const found = await Promise.all(
-    [...workspaces].map(([workspace, ones]) => {
+    [...workspaces].map(async ([workspace, ones]) => {
       const uids = [...new Set(ones.flatMap((one) => (one.uid === null ? [] : [one.uid])))];
       return uids.length === 0 ? [] : deps.stores.resources.getByUid(call.scope, workspace, uids);
     }),

@@ -76,7 +76,7 @@ function createSignalCounter(signals: Signals) {
   const stop = signals.onSignal((shards) => {
     if (shards === null) everywhere += 1;
     for (const shard of shards ?? []) counts.set(shard, (counts.get(shard) ?? 0) + 1);
-    for (const one of [...waiting]) if (shards === null || one.shards.some((s) => shards.includes(s))) one.wake();
+    for (const one of waiting) if (shards === null || one.shards.some((s) => shards.includes(s))) one.wake();
   });
 
   return {

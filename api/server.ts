@@ -1,0 +1,245 @@
+// Flow step 1 of 10: request. Before: the caller. After: api/admission/chain.ts.
+import { randomBytes } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { resolveResponse } from '@trpc/server/http';
+import { fastify } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Metrics } from '#controller/metrics.ts';
+import type { Signals } from '#controller/store/resource-store.ts';
+import { createFeed } from '#controller/watch/feed.ts';
+import { notFound, validationError } from '#resources/errors.ts';
+import { createAuthenticator } from './auth.ts';
+import type { Caller } from './auth.ts';
+import { traceOfRequest } from './context.ts';
+import type { ApiDeps, Context } from './context.ts';
+import { asApiError, toWireError, unavailable } from './errors.ts';
+import { callOf, checkInput, pathCharsMax } from './http-call.ts';
+import type { HttpCall } from './http-call.ts';
+import { createRateLimiter } from './rate-limit.ts';
+import { createRouter } from './router.ts';
+import type { AppRouter } from './router.ts';
+import { requirePlatform } from './scopes.ts';
+
+/**
+ * Bytes to a call with a principal, within limits.
+ *
+ * Invariants
+ * S1  Size, shape and number of calls are refused before a context is built; a batch of n counts as n.
+ * S2  Every error has one shape, whatever found it: parser, limit, key, procedure, or no route at all.
+ * S3  Every answer carries `x-request-id`; the same id is in its error, log lines, audit entries and revisions.
+ */
+export interface ApiServerInput extends Omit<ApiDeps, 'feed' | 'auth'> {
+  readonly signals: Signals;
+  readonly metrics: Metrics;
+  /** Resolves if the database answers and is migrated; rejects otherwise. */
+  readonly ready: () => Promise<void>;
+}
+
+/** Makes the server; it does not listen yet. Closing it ends open watches and waits. */
+export function createApiServer(input: ApiServerInput): FastifyInstance {
+  const { options, clock, log } = input;
+  const feed = createFeed({ store: input.stores.resources, signals: input.signals, clock, options });
+  const auth = createAuthenticator({
+    admin: input.stores.admin,
+    clock,
+    options,
+    keyHmacSecret: input.keyHmacSecret,
+    onTouchFailed: (error) => log.warn({ error }, 'The last use of a key was not written'),
+  });
+  const deps: ApiDeps = { ...input, feed, auth };
+  const router = createRouter(deps);
+  const closing = new AbortController();
+  const server = fastify({
+    logger: false,
+    bodyLimit: options.bodyBytesMax,
+    requestTimeout: options.requestReadMs,
+    forceCloseConnections: true,
+    exposeHeadRoutes: false,
+    genReqId: () => randomBytes(16).toString('hex'),
+    routerOptions: { maxParamLength: pathCharsMax },
+    http: { maxHeaderSize: options.headerBytesMax },
+    clientErrorHandler: (error, socket) => refuseBytes(error, socket),
+  });
+  server.addHook('onClose', () => feed.stop());
+  server.addHook('preClose', () => closing.abort());
+  answerInOneShape(server, deps);
+  addProbes(server, input, auth);
+  addTrpc(server, { deps, router, closing: closing.signal });
+  observe(server, input, new Set(Object.keys(router._def.procedures)));
+  return server;
+}
+
+function answerInOneShape(server: FastifyInstance, deps: ApiDeps): void {
+  server.removeAllContentTypeParsers();
+  server.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => done(null, body));
+  server.addContentTypeParser('*', (_request, _payload, done) => {
+    const message = 'Send the body as JSON, with the header "content-type: application/json".';
+    done(validationError([{ path: '', message, allowed: ['application/json'] }]));
+  });
+  server.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+  });
+  server.setNotFoundHandler((request, reply) => sendError(notFound(), request, reply));
+  server.setErrorHandler((error, request, reply) => {
+    logUnexpected(deps, error, { traceId: request.id, procedure: null });
+    return sendError(error, request, reply);
+  });
+}
+
+/** An error outside tRPC, in the same envelope. */
+function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const wire = toWireError(error, { procedure: procedureOf(request), traceId: request.id });
+  if (wire.data.retryAfterMs !== null) reply.header('retry-after', Math.ceil(wire.data.retryAfterMs / 1_000));
+  return reply
+    .code(wire.data.httpStatus)
+    .type('application/json')
+    .send(JSON.stringify({ error: wire }));
+}
+
+function procedureOf(request: FastifyRequest): string | null {
+  const { params } = request;
+  const path = params !== null && typeof params === 'object' && 'path' in params ? params.path : null;
+  return typeof path === 'string' && path !== '' && !path.includes(',') ? path : null;
+}
+
+function logUnexpected(
+  deps: Pick<ApiDeps, 'log'>,
+  error: unknown,
+  at: { traceId: string; procedure: string | null },
+): void {
+  const { code } = asApiError(error).data;
+  if (code === 'INTERNAL') deps.log.error({ error, ...at }, 'A request failed for a reason of ours');
+  else if (code === 'UNAVAILABLE') deps.log.warn({ error, ...at }, 'A request could not be served right now');
+}
+
+/** What is not even HTTP, or has too large headers. Written by hand: there is no request yet. */
+function refuseBytes(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return;
+  const traceId = randomBytes(16).toString('hex');
+  const cause = error.code === 'HPE_HEADER_OVERFLOW' ? error : badHttp();
+  const wire = toWireError(cause, { procedure: null, traceId });
+  const body = JSON.stringify({ error: wire });
+  const lines = [
+    `HTTP/1.1 ${wire.data.httpStatus} Refused`,
+    'content-type: application/json',
+    `content-length: ${Buffer.byteLength(body)}`,
+    `x-request-id: ${traceId}`,
+    'connection: close',
+  ];
+  socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`);
+}
+
+function badHttp() {
+  return validationError([{ path: '', message: 'This is not a complete HTTP/1.1 request.', allowed: null }]);
+}
+
+/** Liveness, readiness, and the figures (for platform keys). */
+function addProbes(server: FastifyInstance, input: ApiServerInput, auth: ApiDeps['auth']): void {
+  server.get('/healthz', () => ({ status: 'ok' }));
+  server.get('/readyz', async (request, reply) => {
+    const late = new AbortController();
+    const timeout = input.clock.sleep(input.options.readyzMs, late.signal).then(() => 'late' as const);
+    const state = await Promise.race([
+      input.ready().then(
+        () => 'ready' as const,
+        () => 'down' as const,
+      ),
+      timeout,
+    ]);
+    late.abort();
+    if (state === 'ready') return { status: 'ready' };
+    return sendError(unavailable('The database does not answer, or is not migrated yet.'), request, reply);
+  });
+  server.get('/metrics', async (request, reply) => {
+    const caller = await auth.authenticate(request.headers.authorization);
+    requirePlatform(caller.principal);
+    return reply.type(input.metrics.contentType).send(await input.metrics.text());
+  });
+}
+
+interface TrpcInput {
+  readonly deps: ApiDeps;
+  readonly router: AppRouter;
+  readonly closing: AbortSignal;
+}
+
+function addTrpc(server: FastifyInstance, { deps, router, closing }: TrpcInput): void {
+  const { auth, options, clock } = deps;
+  const limiter = createRateLimiter({ clock, options });
+  const route = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    const url = new URL(request.url, 'http://api');
+    const { path } = request.params as { path: string };
+    const call = callOf(path, url.searchParams, options);
+    const caller = await auth.authenticate(request.headers.authorization);
+    limiter.take(caller.principal.keyId, caller.ratePerSecond, call.procedures.length);
+    const text = request.method === 'GET' ? (url.searchParams.get('input') ?? '') : textOf(request.body);
+    checkInput(text, call, options);
+    const left = new AbortController();
+    reply.raw.once('close', () => left.abort());
+    const signal = AbortSignal.any([left.signal, closing]);
+    const response = await traceOfRequest.run(request.id, () =>
+      answer({ deps, router, request, caller, call, path, url, text, signal }),
+    );
+    return reply.send(response);
+  };
+  server.route({ method: ['GET', 'POST'], url: '/trpc/:path', handler: route });
+}
+
+const textOf = (body: unknown): string => (typeof body === 'string' ? body : '');
+
+interface AnswerInput {
+  readonly deps: ApiDeps;
+  readonly router: AppRouter;
+  readonly request: FastifyRequest;
+  readonly caller: Caller;
+  readonly call: HttpCall;
+  readonly path: string;
+  readonly url: URL;
+  readonly text: string;
+  readonly signal: AbortSignal;
+}
+
+/** Headers that tRPC reads; nothing else of the request reaches it. */
+const passedHeaders = ['accept', 'trpc-accept', 'last-event-id'] as const;
+
+function answer({ deps, router, request, caller, call, path, url, text, signal }: AnswerInput): Promise<Response> {
+  const headers = new Headers({ 'content-type': 'application/json' });
+  for (const name of passedHeaders) {
+    const value = request.headers[name];
+    if (typeof value === 'string') headers.set(name, value);
+  }
+  const post = request.method === 'POST';
+  const req = new Request(url, { method: request.method, headers, signal, ...(post ? { body: text } : {}) });
+  const context: Context = { caller, traceId: request.id };
+  return resolveResponse({
+    router,
+    req,
+    path,
+    error: null,
+    createContext: async () => context,
+    allowMethodOverride: true,
+    allowBatching: true,
+    maxBatchSize: deps.options.batchMax,
+    responseMeta: ({ errors }) => ({ headers: retryHeaders(call, errors) }),
+    onError: ({ error, path: procedure }) =>
+      logUnexpected(deps, error, { traceId: request.id, procedure: procedure ?? null }),
+  });
+}
+
+function retryHeaders(call: HttpCall, errors: readonly unknown[]): Record<string, string> {
+  const [error] = errors;
+  const retryAfterMs = call.batch || error === undefined ? null : asApiError(error).data.retryAfterMs;
+  return retryAfterMs === null ? {} : { 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) };
+}
+
+/** One line and one count for each request. What callers make up is never a label. */
+function observe(server: FastifyInstance, { log, metrics }: ApiServerInput, known: ReadonlySet<string>): void {
+  server.addHook('onResponse', async (request, reply) => {
+    const named = procedureOf(request);
+    const procedure = named !== null && known.has(named) ? named : (request.routeOptions.url ?? 'none');
+    const { statusCode: status, elapsedTime } = reply;
+    metrics.requests.inc({ procedure, code: String(status) });
+    metrics.requestSeconds.observe({ procedure }, elapsedTime / 1_000);
+    log.info({ traceId: request.id, procedure, status, ms: Math.round(elapsedTime) }, 'Request');
+  });
+}
