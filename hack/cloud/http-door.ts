@@ -39,11 +39,11 @@ export async function openHttpDoor(options: {
   return {
     url: `http://127.0.0.1:${port}`,
     port,
-    async close() {
-      server.close();
-      server.closeAllConnections();
-      if (server.listening) await once(server, 'close');
-    },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
   };
 }
 

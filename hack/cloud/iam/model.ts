@@ -71,6 +71,7 @@ export class IamModel {
   readonly projects: Table<Project>;
   readonly accounts: Table<ServiceAccount>;
   readonly #tokens: Table<TokenRecord>;
+  readonly #counters: Table<number>;
 
   constructor(options: IamOptions) {
     this.clock = options.clock;
@@ -80,6 +81,7 @@ export class IamModel {
     this.projects = options.state.table('projects');
     this.accounts = options.state.table('serviceAccounts', { groupOf: projectOfEmail });
     this.#tokens = options.state.table('tokens');
+    this.#counters = options.state.table('counters');
   }
 
   /** What a production project has before the operator starts: itself, and the operator's own account with storage.admin. Repeatable. */
@@ -222,9 +224,8 @@ export class IamModel {
 
   /** A numeric id never given before: 21 digits, as Google's. */
   newUniqueId(): string {
-    const counter = this.state.table<number>('counters');
-    const next = (counter.get('uniqueId') ?? 0) + 1;
-    this.state.transact(() => counter.set('uniqueId', next));
+    const next = (this.#counters.get('uniqueId') ?? 0) + 1;
+    this.state.transact(() => this.#counters.set('uniqueId', next));
     return `1${String(next).padStart(20, '0')}`;
   }
 }
