@@ -49,3 +49,13 @@ export const systemRng: Rng = { next: () => Math.random(), uuid: () => crypto.ra
 export function jittered(ms: number, share: number, random: number): number {
   return Math.round(ms * (1 + share * (2 * random - 1)));
 }
+
+/** Milliseconds since the epoch of an ISO-8601 time; NaN for what is none. Reads no clock. */
+export function parseTime(iso: string): number {
+  return Date.parse(iso);
+}
+
+/** ISO-8601 text (UTC) of milliseconds since the epoch. Reads no clock. */
+export function isoTime(ms: number): string {
+  return new Date(ms).toISOString();
+}

@@ -147,8 +147,11 @@ const tasks = z.strictObject({
 /** The private listener of the reader role. */
 const reader = z.strictObject({
   bodyBytesMax: count(1_048_576, 1_024, 10_485_760),
-  requestMs: ms(30_000, 100, 120_000),
   changesMax: count(200, 1, 200),
+  /** Rows that one plan may read: the named ones and what they refer to. */
+  rowsMax: count(2_000, 1, 10_000),
+  /** One provider call of a look; the API waits 30 s for the whole answer. */
+  lookCallMs: ms(20_000, 100, 60_000),
   planValidMs: ms(3_600_000, 1_000, 86_400_000),
   /** Fresh looks at once in one request. */
   looksAtOnce: count(8, 1, 64),

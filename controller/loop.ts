@@ -1,0 +1,124 @@
+import type { AnyReconciler } from './contract.ts';
+import { finishPass } from './finish.ts';
+import type { FinishDeps } from './finish.ts';
+import type { InFlightPasses } from './in-flight.ts';
+import { outcomeText } from './journal.ts';
+import type { Leases } from './lease/lease.ts';
+import type { Metrics } from './metrics.ts';
+import type { Outcome } from './outcome.ts';
+import { runPass } from './pass.ts';
+import { createPass } from './progress.ts';
+import type { Pass } from './progress.ts';
+import type { Batch, ClaimedRow, Claimer } from './queue/claim.ts';
+import type { Wake } from './queue/wake.ts';
+
+/**
+ * THE loop of the engine: wait → claim → pass → settle, as many at a time as there are slots. Nothing else loops over work.
+ *
+ * L1  Every claimed row ends in one settle, or its lease lapses: a pass that is lost, cut off or crashed holds nothing up.
+ * L2  A pass that outlives its time is cut off: it may send nothing more, and settles as DeadlineExceeded, or as unknown if a call
+ *     that changes something is still under way.
+ */
+export interface LoopDeps {
+  readonly wake: Wake;
+  readonly claimer: Claimer;
+  readonly leases: Leases;
+  readonly inFlight: InFlightPasses;
+  readonly reconcilers: ReadonlyMap<string, AnyReconciler>;
+  readonly finish: FinishDeps;
+  readonly holder: string;
+  readonly metrics: Metrics;
+}
+
+/** Runs until the wake is stopped. Passes under way go on. */
+export async function runLoop(deps: LoopDeps): Promise<void> {
+  for (let shards = await deps.wake.next(); shards !== null; shards = await deps.wake.next()) {
+    deps.claimer.note(shards);
+    await claimDue(deps).catch((error: unknown) => {
+      deps.finish.pass.log.warn({ error }, 'Rows could not be claimed; the next poll tries again');
+    });
+  }
+}
+
+async function claimDue(deps: LoopDeps): Promise<void> {
+  for (let batch = await next(deps); batch !== null; batch = await next(deps)) {
+    for (const claimed of batch.claimed) startPass(deps, { claimed, batch, probe: false });
+  }
+}
+
+async function next({ claimer, inFlight, wake }: LoopDeps): Promise<Batch | null> {
+  return wake.isStopped() ? null : claimer.next(inFlight);
+}
+
+export interface Start {
+  readonly claimed: ClaimedRow;
+  readonly batch: Batch;
+  /** A claimed listener of an open breaker: its first call may pass. */
+  readonly probe: boolean;
+}
+
+/** Begins one pass; it ends by itself. */
+export function startPass(deps: LoopDeps, start: Start): void {
+  const { claim } = start.claimed;
+  const reconciler = deps.reconcilers.get(claim.kind);
+  if (reconciler === undefined) {
+    deps.finish.pass.log.error({ kind: claim.kind, uid: claim.uid }, 'No reconciler for this kind in this build');
+    return;
+  }
+  deps.metrics.claims.inc();
+  const lease = deps.leases.hold(claim, start.batch.sentAt, passMs(deps, reconciler));
+  const pass = createPass({ ...start, reconciler, lease, holder: deps.holder });
+  deps.inFlight.add(pass);
+  void work(deps, pass)
+    .catch((error: unknown) => {
+      deps.metrics.leaseLosses.inc({ when: 'settle' });
+      deps.finish.pass.log.warn({ error, uid: claim.uid }, 'A pass was not settled; its lease lapses');
+    })
+    .finally(() => {
+      lease.drop();
+      deps.inFlight.remove(pass);
+      if (deps.claimer.hasMore()) deps.wake.poke([]);
+    });
+}
+
+function passMs({ finish }: LoopDeps, { timing }: AnyReconciler): number {
+  const { options } = finish.pass;
+  return Math.max(options.passMs, timing.maxCallMs + options.passMarginMs);
+}
+
+/** Steps 6 to 9 of one row. */
+async function work(deps: LoopDeps, pass: Pass): Promise<void> {
+  const outcome = await withinTime(deps, pass);
+  const { kind } = pass.reconciler;
+  if (outcome === null) {
+    deps.metrics.leaseLosses.inc({ when: 'pass' });
+    return;
+  }
+  const settled = await finishPass(pass, outcome, deps.finish);
+  deps.metrics.passes.inc({ kind: kind.name, outcome: settled.type });
+  deps.finish.pass.log.debug({ kind: kind.name, uid: pass.scope.claim.uid, outcome: outcomeText(settled) }, 'Pass');
+}
+
+/** The pass, cut off when its time is over or its lease is lost. */
+async function withinTime(deps: LoopDeps, pass: Pass): Promise<Outcome | null> {
+  const { clock } = deps.finish.pass;
+  const { record, lease } = pass.scope;
+  let cancel = (): void => undefined;
+  const late = new Promise<Outcome>((resolve) => {
+    cancel = clock.after(passMs(deps, pass.reconciler), () => resolve(cutOff(pass)));
+  });
+  const lost = lease.lost.then(() => {
+    record.closed = true;
+    return null;
+  });
+  const outcome = await Promise.race([runPass(pass, deps.finish.pass), late, lost]);
+  cancel();
+  return outcome;
+}
+
+function cutOff({ scope: { record } }: Pass): Outcome {
+  record.closed = true;
+  const message = 'The pass took longer than it may and was broken off; what it had seen so far is kept.';
+  if (record.openMutations === 0) return { type: 'bug', reason: 'DeadlineExceeded', message };
+  return { type: 'unknown', reason: 'UpdateOutcomeUnknown', message, retryAfterMs: null };
+}

@@ -1,0 +1,155 @@
+// Flow step 6 of 10: observe. Before: queue/claim.ts. After: step 7.
+// Flow step 7 of 10: plan. Before: step 6. After: step 8.
+// Flow step 8 of 10: apply. Before: step 7. After: settle.ts.
+import { applyActions } from './apply.ts';
+import { parseTime } from './clock.ts';
+import { createReadContext, plainJson, readDependencies } from './context.ts';
+import type { Plan } from './contract.ts';
+import { desiredOf, isRemovedUnseen } from './deletion.ts';
+import { blockedOn } from './dependencies.ts';
+import { outcomeOfFailure } from './failures.ts';
+import { contradicted, isOpen, reviewIntents, staleAnnounced } from './intents.ts';
+import { finishedRemoveInMs } from './once.ts';
+import type { Outcome } from './outcome.ts';
+import { accountOf, targetOf } from './progress.ts';
+import type { Pass } from './progress.ts';
+import { blamed } from './scope.ts';
+import type { PassDeps } from './scope.ts';
+
+/**
+ * One pass over one row: observe → resolve open intents → plan → gates → apply the actions in order (architecture §5, One pass).
+ * It reads through the context and writes nothing itself; what it comes to is settled by the caller.
+ *
+ * 1. `needs` references are looked at first. While one is not ready, nothing is carried out.
+ * 2. A row with an open send is observed only, until that is resolved, parked or may be sent again.
+ * 3. The outcome is decided from the record of calls before anything that the kind answered or threw.
+ */
+
+/** Runs the pass. Null: it is over without a settle (lease lost, or the store did not answer). Never rejects. */
+export async function runPass(pass: Pass, deps: PassDeps): Promise<Outcome | null> {
+  let outcome: Outcome;
+  try {
+    outcome = await steps(pass, deps);
+  } catch (error) {
+    outcome = failed(pass, deps, error);
+  }
+  const { record } = pass.scope;
+  if (record.storeFailed || record.stop === 'lost') return null;
+  return record.stop === 'superseded' ? { type: 'superseded' } : outcome;
+}
+
+function failed(pass: Pass, deps: PassDeps, error: unknown): Outcome {
+  const { scope } = pass;
+  const { row } = scope.passRow;
+  const account = blamed(error) ?? accountOf(pass);
+  const outcome = outcomeOfFailure(error, {
+    row,
+    account,
+    state: (at) => deps.gateway.state(at.provider, at.account),
+  });
+  if (outcome.type === 'bug') deps.log.error({ error, kind: row.kind, uid: row.uid }, 'A pass failed with a bug');
+  return outcome;
+}
+
+async function steps(pass: Pass, deps: PassDeps): Promise<Outcome> {
+  const { scope, reconciler, progress } = pass;
+  const { row, work, intents } = scope.passRow;
+  const removeInMs = finishedRemoveInMs(reconciler.kind, row, scope.now);
+  if (removeInMs !== null && removeInMs > 0) return { type: 'finished', removeInMs };
+  if (removeInMs !== null || isRemovedUnseen(row)) return removed(pass, removeInMs === null ? 'deleted' : 'expired');
+
+  if (row.deletedAt === null) progress.dependencies = await readDependencies(scope, deps, reconciler.kind);
+  const blocked = blockedOn(progress.dependencies ?? []);
+  const worthALook = work.materializedAt !== null || intents.some(isOpen);
+  if (blocked !== null && !worthALook) return blocked;
+
+  await observe(pass, deps);
+  const held = reviewed(pass, deps);
+  if (held !== null) return held;
+
+  const plan = planned(pass);
+  progress.dropAnnounced = staleAnnounced(progress.review?.intents ?? [], wantedEffects(plan));
+  const open = progress.review?.open ?? null;
+  switch (plan.verdict) {
+    case 'converged':
+      if (open !== null) return open.outcome;
+      return row.deletedAt === null ? (blocked ?? { type: 'converged' }) : removed(pass, 'deleted');
+    case 'wait':
+      return waiting(plan, pass);
+    case 'stalled':
+      return { ...plan, type: 'stalled' };
+    case 'act':
+      return blocked ?? applyActions(pass, deps, plan.actions);
+  }
+}
+
+function removed(pass: Pass, why: 'deleted' | 'expired'): Outcome {
+  pass.progress.remove = why;
+  return { type: 'converged' };
+}
+
+/** Flow step 6. */
+async function observe(pass: Pass, deps: PassDeps): Promise<void> {
+  const { scope, reconciler, progress } = pass;
+  const desired = desiredOf(scope.passRow.row);
+  const context = createReadContext(scope, deps);
+  const observed = plainJson(await reconciler.observe(desired, targetOf(pass), context));
+  progress.look = {
+    observed,
+    report: reconciler.report(desired, observed),
+    exists: reconciler.exists(observed),
+    plan: null,
+  };
+}
+
+/** Resolves open intents; answers how the pass ends if it may not go on. */
+function reviewed(pass: Pass, deps: PassDeps): Outcome | null {
+  const { scope, reconciler, progress } = pass;
+  const { row, intents, decisions } = scope.passRow;
+  const observed = progress.look?.observed ?? null;
+  const duplicate = contradicted(intents);
+  if (duplicate !== null && row.deletedAt === null) {
+    const message = `${duplicate.effect} took effect although attempt ${duplicate.attempt} had been given up: it may exist twice.`;
+    return { type: 'bug', reason: 'InvariantViolated', message };
+  }
+  const review = reviewIntents({
+    row,
+    intents,
+    decisions,
+    now: scope.now,
+    observedAsOf: scope.record.observedAsOf,
+    visibilityMs: scope.timing.visibilityMs,
+    resolve: (intent) => reconciler.resolve(intent, observed),
+    options: deps.options,
+  });
+  progress.review = review;
+  return review.open !== null && !review.open.mayResend ? review.open.outcome : null;
+}
+
+/** Flow step 7: pure. */
+function planned(pass: Pass): Plan {
+  const { scope, reconciler, progress } = pass;
+  const look = progress.look;
+  if (look === null) throw new Error('plan comes after observe');
+  const plan: Plan = reconciler.plan(desiredOf(scope.passRow.row), look.observed);
+  progress.look = { ...look, plan };
+  return plan;
+}
+
+function wantedEffects(plan: Plan): ReadonlySet<string> {
+  const actions = plan.verdict === 'act' ? plan.actions : [];
+  return new Set(actions.flatMap((action) => (action.intent === undefined ? [] : [action.intent])));
+}
+
+/** Waiting has an end where the plan names one. */
+function waiting(plan: Plan & { verdict: 'wait' }, { scope }: Pass): Outcome {
+  const { reason, message, retryAfterMs } = plan;
+  if (plan.deadline === undefined) return { type: 'wait', reason, message, retryAfterMs };
+  const leftMs = parseTime(plan.deadline) - scope.now;
+  if (leftMs > 0) return { type: 'wait', reason, message, retryAfterMs: Math.min(retryAfterMs, leftMs) };
+  return {
+    type: 'bug',
+    reason: 'DeadlineExceeded',
+    message: `${reason} did not end by ${plan.deadline}: ${message}`,
+  };
+}

@@ -1,0 +1,116 @@
+// Flow step 5 of 10: claim. Before: queue/wake.ts. After: pass.ts.
+import type { Clock } from '#controller/clock.ts';
+import type { EngineOptions } from '#controller/options.ts';
+import type { EngineStore } from '#controller/store/engine-store.ts';
+import type { Claim, PassRow } from '#controller/store/rows.ts';
+
+/**
+ * Takes due rows up to the free slots (architecture §5, Leases, fairness). A claim drains one shard and rotates, since the size of a
+ * batch is everything; a second statement then reads the rows in a fresh snapshot.
+ *
+ * 1. Never more than there are free slots; a claim under way is never cancelled.
+ * 2. A shard that gave less than it was asked for has nothing more due.
+ * 3. While another shard or workspace waits, none has more than half of the slots.
+ */
+export interface Claimer {
+  /** These shards may have due rows. */
+  note(shards: readonly number[]): void;
+  /** Whether some shard may still have due rows. */
+  hasMore(): boolean;
+  /** One claim: the rows of one shard, with their snapshot; null: nothing to claim, or no slot. Rejects if the store does. */
+  next(inFlight: InFlight): Promise<Batch | null>;
+}
+
+/** What this process is working on. */
+export interface InFlight {
+  readonly count: number;
+  /** Passes of a shard, by workspace. */
+  ofShard(shard: number): ReadonlyMap<string, number>;
+}
+
+export interface Batch {
+  readonly claimed: readonly ClaimedRow[];
+  readonly version: number;
+  readonly now: number;
+  /** Monotonic time before the claim was sent: leases count from it. */
+  readonly sentAt: number;
+  /** Monotonic time at which the snapshot had arrived. */
+  readonly readAt: number;
+}
+
+export interface ClaimedRow {
+  readonly claim: Claim;
+  readonly passRow: PassRow;
+}
+
+export interface ClaimerInput {
+  readonly store: Pick<EngineStore, 'claim' | 'readRows' | 'release'>;
+  readonly holder: string;
+  readonly clock: Clock;
+  readonly options: EngineOptions;
+}
+
+/** Rotates over the shards noted. */
+export function createClaimer(input: ClaimerInput): Claimer {
+  const { options } = input;
+  const shards = new Set<number>();
+  const half = Math.max(1, Math.ceil(options.slots / 2));
+  return {
+    note(noted) {
+      for (const shard of noted) shards.add(shard);
+    },
+    hasMore: () => shards.size > 0,
+    async next(inFlight) {
+      for (const shard of Array.from(shards)) {
+        const free = options.slots - inFlight.count;
+        const running = [...inFlight.ofShard(shard).values()];
+        const inShard = running.reduce((sum, count) => sum + count, 0);
+        const limit = shards.size > 1 ? Math.min(free, half - inShard) : free;
+        if (limit <= 0) continue;
+        const perWorkspaceMax = Math.max(1, half - Math.max(0, ...running));
+        // To the end of the line, and out of it before the statement: a shard noted while it runs is looked at again.
+        shards.delete(shard);
+        const batch = await claimShard(input, { shard, limit, perWorkspaceMax }).catch((error: unknown) => {
+          shards.add(shard);
+          throw error;
+        });
+        if (batch.full) shards.add(shard);
+        if (batch.claimed.length > 0) return batch;
+      }
+      return null;
+    },
+  };
+}
+
+async function claimShard(
+  input: ClaimerInput,
+  want: { shard: number; limit: number; perWorkspaceMax: number },
+): Promise<Batch & { readonly full: boolean }> {
+  const { store, holder, clock, options } = input;
+  const sentAt = clock.monotonic();
+  const claims = await store.claim({ ...want, holder, leaseMs: options.leaseMs });
+  const full = claims.length >= want.limit;
+  if (claims.length === 0) return { claimed: [], version: 0, now: 0, sentAt, readAt: sentAt, full };
+  return { ...(await readClaimed(input, claims, sentAt)), full };
+}
+
+/** Reads claimed rows of one shard in a fresh snapshot; gives the claims back if that fails. Rows that are gone are left out. */
+export async function readClaimed(input: ClaimerInput, claims: readonly Claim[], sentAt: number): Promise<Batch> {
+  const { store, holder, clock } = input;
+  const shard = claims[0]?.shard ?? 0;
+  const uids = claims.map((claim) => claim.uid);
+  try {
+    const { version, now, rows } = await store.readRows(shard, uids);
+    const byUid = new Map(rows.map((passRow) => [passRow.row.uid, passRow]));
+    const claimed = claims.flatMap((claim) => {
+      const passRow = byUid.get(claim.uid);
+      return passRow === undefined ? [] : [{ claim, passRow }];
+    });
+    return { claimed, version, now, sentAt, readAt: clock.monotonic() };
+  } catch (error) {
+    const fences = claims.map(({ uid, epoch }) => ({ shard, uid, epoch, holder }));
+    // Nothing was done with them: if this fails too, their leases lapse.
+    await store.release(fences).catch(() => undefined);
+    throw error;
+  }
+}

@@ -1,0 +1,140 @@
+// Flow step 4 of 10: wake. Before: controller/store (putSpec). After: queue/claim.ts.
+import type { Clock, Rng } from '#controller/clock.ts';
+import { jittered } from '#controller/clock.ts';
+import type { Logger } from '#controller/log.ts';
+import type { EngineOptions } from '#controller/options.ts';
+import type { EngineStore } from '#controller/store/engine-store.ts';
+import type { Signals } from '#controller/store/resource-store.ts';
+
+/**
+ * When to look for due work. A wake says "look at this shard", never what happened: waking twice is waking once, and losing every
+ * signal costs only the poll interval.
+ *
+ * 1. Signals within the debounce of the first are one wake-up; after a reconnect everything may have changed, so all is polled once.
+ * 2. An idle worker polls every pollMs ± 20 %, with one statement for all shards.
+ * 3. A signal for a shard whose rows are being worked on is remembered: after their settle the shard is looked at again.
+ */
+export interface Wake {
+  /** Resolves with shards that may have due rows, as soon as there is a reason to look; null once stopped. */
+  next(): Promise<readonly number[] | null>;
+  /** Something is due at once in these shards, or (with none) a slot came free. */
+  poke(shards: readonly number[]): void;
+  /** Rows of the shard were settled: looks again if a signal came meanwhile. */
+  settled(shard: number): void;
+  start(): void;
+  stop(): void;
+  isStopped(): boolean;
+}
+
+export interface WakeInput {
+  readonly store: Pick<EngineStore, 'dueShards'>;
+  readonly signals: Pick<Signals, 'onSignal'>;
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly options: EngineOptions;
+  readonly log: Logger;
+  readonly onWake?: (source: 'signal' | 'poll' | 'reconnect') => void;
+}
+
+/** What is known to be worth a look. */
+interface Reasons {
+  readonly pending: Set<number>;
+  /** Shards signalled while rows of theirs may be under way. */
+  readonly heard: Set<number>;
+  everything: boolean;
+}
+
+/** One reader at a time may wait in `next`. */
+export function createWake(input: WakeInput): Wake {
+  const { clock, rng, options } = input;
+  const reasons: Reasons = { pending: new Set(), heard: new Set(), everything: false };
+  const bell = createBell();
+  let stopped = false;
+  let debouncing = false;
+  let unsubscribe = (): void => undefined;
+  let cancelPoll = (): void => undefined;
+
+  const poke = (shards: readonly number[]): void => {
+    for (const shard of shards) reasons.pending.add(shard);
+    bell.ring();
+  };
+  const poll = (): void => {
+    reasons.everything = true;
+    input.onWake?.('poll');
+    bell.ring();
+    cancelPoll = clock.after(jittered(options.pollMs, 0.2, rng.next()), poll);
+  };
+  const hear = (shards: readonly number[] | null): void => {
+    input.onWake?.(shards === null ? 'reconnect' : 'signal');
+    if (shards === null) reasons.everything = true;
+    for (const shard of shards ?? []) {
+      reasons.pending.add(shard);
+      reasons.heard.add(shard);
+    }
+    if (debouncing) return;
+    debouncing = true;
+    clock.after(options.wakeDebounceMs, () => {
+      debouncing = false;
+      bell.ring();
+    });
+  };
+  return {
+    poke,
+    isStopped: () => stopped,
+    async next() {
+      if (!stopped) await bell.rung();
+      return stopped ? null : taken(reasons, input);
+    },
+    settled(shard) {
+      if (reasons.heard.delete(shard)) poke([shard]);
+    },
+    start() {
+      unsubscribe = input.signals.onSignal(hear);
+      poll();
+    },
+    stop() {
+      stopped = true;
+      unsubscribe();
+      cancelPoll();
+      bell.ring();
+    },
+  };
+}
+
+/** Rings for one listener; rung while nobody listens, it is heard by the next. */
+function createBell(): { ring(): void; rung(): Promise<void> } {
+  let isRung = false;
+  let resume = (): void => undefined;
+  return {
+    ring() {
+      isRung = true;
+      resume();
+    },
+    async rung() {
+      if (!isRung) {
+        await new Promise<void>((resolve) => {
+          resume = resolve;
+        });
+      }
+      isRung = false;
+    },
+  };
+}
+
+async function taken(reasons: Reasons, input: WakeInput): Promise<readonly number[]> {
+  const due = reasons.everything ? await dueShards(input) : [];
+  if (due !== null) reasons.everything = false;
+  const shards = [...new Set([...reasons.pending, ...(due ?? [])])];
+  reasons.pending.clear();
+  return shards;
+}
+
+/** Null: the store did not answer; the next poll asks again. */
+async function dueShards({ store, log }: WakeInput): Promise<readonly number[] | null> {
+  try {
+    return await store.dueShards();
+  } catch (error) {
+    log.warn({ error }, 'Due shards could not be read; they are read again at the next poll');
+    return null;
+  }
+}

@@ -1,0 +1,67 @@
+import { digest } from '#resources/digest.ts';
+import type { Ms } from '#resources/resource.ts';
+import type { Action } from './contract.ts';
+import type { RecentAction } from './store/rows.ts';
+
+/**
+ * The drift brake (`work.recent_actions`): what was acknowledged lately, one entry per acknowledgement, newest last. Pure.
+ *
+ * 1. A digest covers the generation and the action's arguments, never observations: a new generation empties the list by not matching.
+ * 2. `count` is how often this digest was acknowledged since the last converged pass.
+ */
+const entriesMax = 16;
+const unconvergedMax = 3;
+const hourlyMax = 10;
+const hourMs = 3_600_000;
+
+/** What an approval covers: type, effect, arguments and price cap, never observations (architecture §6, Plan hash). */
+export function approvalDigest(action: Action): string {
+  const { changes: _changes, guard: _guard, step: _step, ...covered } = action;
+  return digest(covered);
+}
+
+/** What the drift brake compares: the arguments and the step, of one generation. */
+export function repeatDigest(action: Action, generation: number): string {
+  const { changes: _changes, guard: _guard, ...covered } = action;
+  return digest({ covered, generation });
+}
+
+export type RecentVerdict =
+  | { readonly verdict: 'go' }
+  /** Reads may not show the last one yet. */
+  | { readonly verdict: 'verify'; readonly sinceMs: number; readonly leftMs: number }
+  | { readonly verdict: 'loop'; readonly times: number };
+
+/** Whether an action may be carried out again. `visibilityMs` 0: its effect is visible at once (declare, operation). */
+export function judgeRecent(
+  recent: readonly RecentAction[],
+  wanted: string,
+  at: { now: Ms; visibilityMs: number },
+): RecentVerdict {
+  const same = recent.filter((entry) => entry.digest === wanted);
+  const last = same.at(-1);
+  if (last === undefined) return { verdict: 'go' };
+  const sinceMs = Math.max(0, at.now - last.acknowledgedAt);
+  if (sinceMs < at.visibilityMs) return { verdict: 'verify', sinceMs, leftMs: at.visibilityMs - sinceMs };
+  const inHour = same.filter((entry) => entry.acknowledgedAt > at.now - hourMs).length;
+  if (last.count >= unconvergedMax || inHour >= hourlyMax) {
+    return { verdict: 'loop', times: Math.max(last.count, inHour) };
+  }
+  return { verdict: 'go' };
+}
+
+/** The list after actions were acknowledged at `now`. */
+export function acknowledge(recent: readonly RecentAction[], digests: readonly string[], now: Ms): RecentAction[] {
+  const list = [...recent];
+  for (const done of digests) {
+    const last = list.findLast((entry) => entry.digest === done);
+    list.push({ digest: done, acknowledgedAt: now, count: (last?.count ?? 0) + 1 });
+  }
+  return list.slice(-entriesMax);
+}
+
+/** The list after a converged pass: the run is over, the hour goes on. The same array if nothing changes. */
+export function forgiven(recent: readonly RecentAction[]): readonly RecentAction[] {
+  if (recent.every((entry) => entry.count === 0)) return recent;
+  return recent.map((entry) => ({ ...entry, count: 0 }));
+}

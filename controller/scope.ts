@@ -1,0 +1,111 @@
+import type { KindRegistry } from '#resources/registry.ts';
+import type { Ms } from '#resources/resource.ts';
+import type { Topic } from '#resources/topic.ts';
+import type { Clock, Rng } from './clock.ts';
+import type { Timing } from './contract.ts';
+import type { Gateway } from './gateway/types.ts';
+import type { Inventories } from './inventory.ts';
+import type { HeldLease } from './lease/lease.ts';
+import type { Logger } from './log.ts';
+import type { EngineOptions } from './options.ts';
+import type { Account } from './outcome.ts';
+import type { EngineStore } from './store/engine-store.ts';
+import type { ProviderStore } from './store/provider-store.ts';
+import type { CallRecord, Claim, Fence, PassRow } from './store/rows.ts';
+
+/** What every pass of an engine works with. */
+export interface PassDeps {
+  readonly store: EngineStore;
+  readonly providers: ProviderStore;
+  readonly gateway: Gateway;
+  readonly kinds: KindRegistry;
+  readonly inventories: Inventories;
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly options: EngineOptions;
+  readonly log: Logger;
+}
+
+/**
+ * What one pass is about, and the record of what it read and sent. Only context.ts and call.ts write the record; how the pass ends is
+ * decided from it, so that a kind which swallows an error changes nothing.
+ */
+export interface PassScope {
+  readonly claim: Claim;
+  readonly fence: Fence;
+  readonly passRow: PassRow;
+  readonly timing: Timing;
+  readonly lease: HeldLease;
+  /** This pass is the probe of an open breaker: its first call passes. */
+  readonly probe: boolean;
+  /** Database time of the snapshot, and the monotonic time at which it had arrived. */
+  readonly now: Ms;
+  readonly begunAt: number;
+  readonly record: PassRecordInProgress;
+}
+
+export interface PassRecordInProgress {
+  readonly listeners: Set<Topic>;
+  readonly calls: CallRecord[];
+  /** Lowest version that anything was read at. */
+  readVersion: number;
+  /** Database time of the oldest thing observed. */
+  observedAsOf: Ms;
+  /** Nothing more may be read or sent. */
+  closed: boolean;
+  stop: 'lost' | 'superseded' | null;
+  storeFailed: boolean;
+  /** A mutating call whose outcome nobody knows. */
+  unknownOp: string | null;
+  /** Mutating calls under way. */
+  openMutations: number;
+  /** Mutating calls begun. */
+  sentMutations: number;
+}
+
+/** The pass is over; thrown at whatever it still tries. */
+export class PassStopped extends Error {
+  override readonly name = 'PassStopped';
+}
+
+/** The store did not answer; the pass cannot go on. */
+export class StoreFailed extends Error {
+  override readonly name = 'StoreFailed';
+}
+
+/** The database time that it is about now: the snapshot's, moved by the monotonic time since it arrived. */
+export function databaseNow(scope: PassScope, clock: Clock): Ms {
+  return scope.now + Math.round(clock.monotonic() - scope.begunAt);
+}
+
+/** Ends the pass at the next thing it tries, and here. */
+export function stopPass(scope: PassScope, stop: 'lost' | 'superseded'): never {
+  scope.record.stop ??= stop;
+  scope.record.closed = true;
+  throw new PassStopped(`The pass is ${stop}`);
+}
+
+/** Runs one effect on the store; a failure of it ends the pass, whatever the kind makes of the error. */
+export async function onStore<T>(scope: PassScope, effect: () => Promise<T>): Promise<T> {
+  if (scope.record.closed) throw new PassStopped('The pass is over');
+  try {
+    return await effect();
+  } catch (error) {
+    scope.record.storeFailed = true;
+    scope.record.closed = true;
+    throw new StoreFailed('The store did not answer', { cause: error });
+  }
+}
+
+/** Provider account of the call that an error came from. */
+const accounts = new WeakMap<object, Account>();
+
+/** Remembers where an error came from. */
+export function blame(error: unknown, account: Account): void {
+  if (typeof error === 'object' && error !== null) accounts.set(error, account);
+}
+
+/** Where an error came from, or null. */
+export function blamed(error: unknown): Account | null {
+  return typeof error === 'object' && error !== null ? (accounts.get(error) ?? null) : null;
+}

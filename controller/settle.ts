@@ -1,0 +1,129 @@
+// Flow step 9 of 10: settle. Before: pass.ts. After: watch/feed.ts.
+import { firesOfChange } from '#resources/changes.ts';
+import { digest } from '#resources/digest.ts';
+import { sameJson } from '#resources/json.ts';
+import type { JsonObject } from '#resources/json.ts';
+import { safeJson } from '#resources/text.ts';
+import { isStoredTopic } from '#resources/topic.ts';
+import type { Topic } from '#resources/topic.ts';
+import { suspensionOf } from './gates.ts';
+import { passRecord } from './journal.ts';
+import type { EngineOptions } from './options.ts';
+import type { PassFacts, Verdict } from './pass-facts.ts';
+import { acknowledge, forgiven } from './recent-actions.ts';
+import { settledConditions } from './settle-conditions.ts';
+import type { PassRow, Settle } from './store/rows.ts';
+import { verdictOf } from './verdict.ts';
+
+/**
+ * From how a pass ended to what is written (architecture §5, Outcomes). One total function, pure; `random` is given.
+ *
+ * S1  A pass that changes nothing writes nothing to `resources`: `status` is absent, and the settle is unversioned.
+ * S2  Status carries the PLANNED generation.
+ * S3  Never Reconciling and Stalled both; Stalled has a remedy and topics that clear it.
+ * S4  A pass that was not complete forgets no topic.
+ * S5  Superseded writes no status; what was acknowledged before is remembered all the same.
+ */
+
+/** The whole write of one pass. Pure and total. */
+export function settlePass(facts: PassFacts, options: EngineOptions): Settle {
+  const verdict = duringSuspension(duringTakeover(verdictOf(facts, options), facts), facts);
+  const status = verdict.write ? settledStatus(facts, verdict) : null;
+  const listeners = settledListeners(facts, verdict);
+  const recent = settledRecent(facts);
+  const { claim, passRow, look } = facts;
+  const { work } = passRow;
+  const changed = status !== null || facts.acknowledged.length > 0 || facts.operations.length > 0;
+  return {
+    shard: claim.shard,
+    uid: claim.uid,
+    epoch: claim.epoch,
+    holder: facts.holder,
+    wakeSeq: claim.wakeSeq,
+    generation: passRow.row.generation,
+    readVersion: facts.readVersion,
+    claimedAt: claim.claimedAt,
+    dueInMs: Math.max(0, Math.round(verdict.dueInMs)),
+    priority: verdict.priority,
+    attempts: verdict.attempts,
+    ...(status === null ? {} : { status }),
+    ...(listeners === null ? {} : { listeners }),
+    fires: status === null ? [] : firesOfChange(facts.kind, passRow.row, { ...passRow.row, ...status }),
+    ...(verdict.parkedOn === undefined ? {} : { parkedOn: verdict.parkedOn }),
+    verified: facts.outcome.type === 'converged' && verdict.ready.status === 'True',
+    materialized: look?.exists === true && work.materializedAt === null,
+    clearTakenOver: work.takenOverAt !== null && takeoverLeftMs(facts) <= 0,
+    ...(recent === work.recentActions ? {} : { recentActions: recent }),
+    intents: facts.review?.changes ?? [],
+    dropAnnounced: facts.dropAnnounced,
+    decided: facts.review?.decided ?? [],
+    operations: facts.operations,
+    ...(changed || work.passedAt === null ? { pass: passRecord(facts, options) } : {}),
+  };
+}
+
+/** ms until one observation after anything the old holder sent could have landed; ≤ 0: it is past, or there was no takeover. */
+function takeoverLeftMs({ passRow: { work }, timing, claim }: PassFacts): number {
+  if (work.takenOverAt === null) return 0;
+  return work.takenOverAt + Math.max(timing.maxCallMs, timing.visibilityMs) - claim.claimedAt;
+}
+
+/** Until then Ready is at best Unknown / Verifying, and the row is due no later. */
+function duringTakeover(verdict: Verdict, facts: PassFacts): Verdict {
+  const leftMs = takeoverLeftMs(facts);
+  if (leftMs <= 0 || facts.outcome.type === 'superseded' || facts.outcome.type === 'finished') return verdict;
+  const sooner = verdict.dueInMs <= leftMs ? verdict : ({ ...verdict, dueInMs: leftMs, priority: 'replay' } as const);
+  if (verdict.write && verdict.ready.status !== 'True') return sooner;
+  const text = {
+    reason: 'Verifying',
+    message: 'Another controller held this resource before; it is looked at again when nothing of that can still land.',
+  };
+  return {
+    ...sooner,
+    write: true,
+    ready: { status: 'Unknown', ...text },
+    phase: { type: 'Reconciling', status: 'True', ...text },
+  };
+}
+
+/** A suspension that ends by itself is looked at then. */
+function duringSuspension(verdict: Verdict, { passRow: { row }, now }: PassFacts): Verdict {
+  const until = suspensionOf(row, now)?.untilMs ?? null;
+  if (until === null || until - now >= verdict.dueInMs) return verdict;
+  return { ...verdict, dueInMs: until - now, priority: 'replay' };
+}
+
+/** The versioned part, or null if nothing of it changed. */
+function settledStatus(facts: PassFacts, verdict: Verdict): NonNullable<Settle['status']> | null {
+  const { row } = facts.passRow;
+  const reported = facts.look === null ? {} : (facts.look.report.status as JsonObject);
+  const status = safeJson<JsonObject>({ ...row.status, ...withoutUndefined(reported) });
+  const conditions = settledConditions(facts, verdict);
+  const outputsDigest = digest(facts.kind.outputs(status));
+  const same =
+    conditions === row.conditions &&
+    row.observedGeneration === row.generation &&
+    row.outputsDigest === outputsDigest &&
+    sameJson(status, row.status);
+  return same ? null : { status, conditions, observedGeneration: row.generation, outputsDigest };
+}
+
+/** Outputs are sticky: what a report leaves out is kept. */
+function withoutUndefined(reported: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(reported).filter(([, value]) => value !== undefined));
+}
+
+/** The whole set of topics, or null if it is the stored one. */
+function settledListeners(facts: PassFacts, verdict: Verdict): readonly Topic[] | null {
+  if (facts.outcome.type === 'superseded') return null;
+  const { listeners: stored } = facts.passRow;
+  const kept = facts.look === null && facts.outcome.type !== 'finished' ? stored : [];
+  const wanted = [...new Set([...kept, ...facts.listeners, ...verdict.listens])].filter(isStoredTopic).sort();
+  return sameJson(wanted, stored.toSorted()) ? null : wanted;
+}
+
+function settledRecent(facts: PassFacts): PassRow['work']['recentActions'] {
+  const { recentActions } = facts.passRow.work;
+  if (facts.acknowledged.length > 0) return acknowledge(recentActions, facts.acknowledged, facts.endedAt);
+  return facts.outcome.type === 'converged' ? forgiven(recentActions) : recentActions;
+}
