@@ -1,8 +1,10 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Storage } from '@google-cloud/storage';
 import { afterEach, describe, expect, it } from 'vitest';
 import { startCloud, type Cloud, type CloudOptions } from './server.ts';
 
@@ -133,6 +135,41 @@ describe('faults on the wire', () => {
       const again = await cloud({ dataDir });
       expect((await json(`${again.index.gcs}/storage/v1/b/never`)).status).toBe(404);
       await again.close();
+    } finally {
+      rmSync(dataDir, { recursive: true, force: true });
+    }
+  });
+});
+
+describe('a signing key', () => {
+  it('uploaded over the IAM API signs object URLs, also after a restart', async () => {
+    const dataDir = mkdtempSync(join(tmpdir(), 'vibn-cloud-'));
+    const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const email = 'vibn-operator@vibn-local.iam.gserviceaccount.com';
+    try {
+      const first = await cloud({ dataDir });
+      await create(first, 'signed-1');
+      await fetch(`${first.index.gcs}/upload/storage/v1/b/signed-1/o?uploadType=media&name=a`, {
+        method: 'POST',
+        body: 'kept',
+      });
+      const publicKeyData = Buffer.from(publicKey.export({ type: 'spki', format: 'pem' })).toString('base64');
+      const uploaded = await json(`${first.index.iam}/v1/projects/vibn-local/serviceAccounts/${email}/keys:upload`, {
+        method: 'POST',
+        body: { publicKeyData },
+      });
+      expect(uploaded.status).toBe(200);
+      await first.close();
+      const second = await cloud({ dataDir });
+      const credentials = { client_email: email, private_key: privateKey.export({ type: 'pkcs8', format: 'pem' }) };
+      const storage = new Storage({ apiEndpoint: second.index.gcs, projectId: 'vibn-local', credentials });
+      const [url] = await storage
+        .bucket('signed-1')
+        .file('a')
+        .getSignedUrl({ version: 'v4', action: 'read', expires: Date.now() + 60_000 });
+      const response = await fetch(url);
+      expect([response.status, await response.text()]).toEqual([200, 'kept']);
+      await second.close();
     } finally {
       rmSync(dataDir, { recursive: true, force: true });
     }

@@ -40,7 +40,8 @@ export function demandOnProject(
   identity: Identity,
   wanted: { permission: string; project: string },
 ): void {
-  context.iam.touchProject(wanted.project, identity);
+  // Only the local owner makes a project known by naming it; a stranger must not claim one that way.
+  if (identity.kind === 'owner') context.iam.touchProject(wanted.project, identity);
   if (rolesAllow(context.iam.projectRoles(identity, wanted.project), wanted.permission)) return;
   throw denied(identity, wanted.permission, 'project');
 }

@@ -62,6 +62,16 @@ export interface UploadRecord {
   readonly generation?: string | undefined;
 }
 
+export interface HmacKeyRecord {
+  readonly accessId: string;
+  readonly project: string;
+  readonly email: string;
+  readonly state: 'ACTIVE' | 'INACTIVE' | 'DELETED';
+  readonly createdMs: number;
+  readonly updatedMs: number;
+  readonly revision: number;
+}
+
 /** Everything that the storage model remembers. */
 export interface GcsTables {
   readonly buckets: Table<BucketRecord>;
@@ -74,6 +84,7 @@ export interface GcsTables {
   readonly blobs: Table<Buffer>;
   readonly uploads: Table<UploadRecord>;
   readonly parts: Table<Buffer>;
+  readonly hmacKeys: Table<HmacKeyRecord>;
   readonly counters: Table<string>;
 }
 
@@ -98,6 +109,7 @@ export function openTables(state: CloudState): GcsTables {
     blobs: state.table('blobs'),
     uploads: state.table('uploads'),
     parts: state.table('parts', { groupOf: beforeSlash }),
+    hmacKeys: state.table('hmacKeys'),
     counters: state.table('counters'),
   };
 }
@@ -113,12 +125,12 @@ export function nextGeneration(context: GcsContext): string {
 
 /** 32 hex digits from the injected chance: unique enough to name an upload, and the same again with the same seed. */
 export function randomId(context: GcsContext): string {
-  let id = '';
-  while (id.length < 32)
-    id += Math.floor(context.rng.next() * 4_294_967_296)
-      .toString(16)
-      .padStart(8, '0');
-  return id;
+  return randomText(context, '0123456789abcdef', 32);
+}
+
+/** Characters of the alphabet from the injected chance. */
+export function randomText(context: GcsContext, alphabet: string, length: number): string {
+  return Array.from({ length }, () => alphabet[Math.floor(context.rng.next() * alphabet.length)]).join('');
 }
 
 /** The key of an object's live version. */

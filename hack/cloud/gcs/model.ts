@@ -11,6 +11,7 @@ import { CloudState } from '#hack/cloud/state.ts';
 import { BucketPolicies } from './bucket-policy.ts';
 import { Buckets } from './buckets.ts';
 import { openTables, type GcsContext } from './context.ts';
+import { HmacKeys } from './hmac-keys.ts';
 import { applyLifecycle, expireSoftDeleted } from './lifecycle.ts';
 import { ObjectCopies } from './object-copy.ts';
 import { Objects } from './objects.ts';
@@ -40,6 +41,7 @@ export class GcsModel {
   readonly objects: Objects;
   readonly copies: ObjectCopies;
   readonly uploads: Uploads;
+  readonly hmacKeys: HmacKeys;
 
   constructor(options: GcsModelOptions) {
     this.clock = options.clock ?? systemClock;
@@ -65,6 +67,7 @@ export class GcsModel {
     this.objects = new Objects(this.context, this.buckets);
     this.copies = new ObjectCopies(this.context, this.objects);
     this.uploads = new Uploads(this.context, this.objects);
+    this.hmacKeys = new HmacKeys(this.context);
   }
 
   /** Carries out what time alone does: lifecycle rules, the end of soft deletion, forgotten sessions. Call it after the clock moved. */

@@ -6,9 +6,10 @@ import { matchPath, operationOf, type Call, type Route } from './call.ts';
 import { GcsError, xmlError } from './errors.ts';
 import type { GcsModel } from './model.ts';
 import { OBJECT_ROUTES } from './object-routes.ts';
+import { PROJECT_ROUTES } from './project-routes.ts';
 import { withCors, XML_ROUTES } from './xml-routes.ts';
 
-const JSON_ROUTES: readonly Route[] = [...BUCKET_ROUTES, ...OBJECT_ROUTES];
+const JSON_ROUTES: readonly Route[] = [...BUCKET_ROUTES, ...OBJECT_ROUTES, ...PROJECT_ROUTES];
 /** Everything else is /<bucket> or /<bucket>/<object> of the XML API. */
 const JSON_PATH = /^\/((download|upload|resumable\/upload)\/)?storage\/v1\//;
 
