@@ -10,8 +10,8 @@ import type { BucketView, ObjectPage, PolicyView } from '#reconcilers/providers/
 export interface BucketClient {
   /** The provider account whose breaker and budgets govern the calls. */
   readonly project: string;
-  /** Looks for a bucket anywhere at the provider. A bucket that is not ours to read is `foreign`. */
-  look(name: string, signal: AbortSignal): Promise<BucketSight>;
+  /** Looks for a bucket anywhere at the provider. A bucket that is not ours to read is `foreign`. `sure`: absent only by two answers. */
+  look(name: string, how: { sure: boolean; signal: AbortSignal }): Promise<BucketSight>;
   /** Guarded: names are unique at the provider. `body` names the location. */
   create(body: JsonObject, options: { objectRetention: boolean }, signal: AbortSignal): Promise<BucketView>;
   /** Guarded by the metageneration. Fields left out stay as they are, null clears. */

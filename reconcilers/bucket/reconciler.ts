@@ -58,7 +58,7 @@ async function observe(
   ctx: ReadContext,
 ): Promise<BucketObserved> {
   const external = externalBucketName(target.workspace, target.name);
-  const sight = await ctx.call(read('buckets.get'), (signal) => client.look(external, signal));
+  const sight = await ctx.call(read('buckets.get'), (signal) => client.look(external, { sure: absent, signal }));
   const seen: BucketObserved = {
     uid: target.uid,
     workspace: target.workspace,

@@ -164,7 +164,7 @@ describe('a bucket over the cloud in memory', () => {
     async ({ fault, seed }) => {
       const { drive, faults, advance, done, client } = stage();
       faults.add({ provider: 'gcs', fault, probability: 0.4, times: 12, seed, delayMs: 1_000 });
-      const how = { passesMax: 100, afterError: () => advance(2_000) };
+      const how = { passesMax: 100, afterError: () => advance(2_000), afterWait: () => advance(5_000) };
       await drive({ publicRead: true }, how);
       await drive({ versioning: true }, how);
       expect(done('buckets.insert')).toBeLessThanOrEqual(1);

@@ -59,7 +59,7 @@ describe('looking for a bucket', () => {
       retentionPolicy: { retentionPeriod: '86400', effectiveTime: '2026-11-20T08:00:00.000Z' },
       softDeletePolicy: { retentionDurationSeconds: '604800' },
     });
-    await expect(scripted(ok(body)).client.look('b', signal)).resolves.toEqual({
+    await expect(scripted(ok(body)).client.look('b', { sure: false, signal })).resolves.toEqual({
       found: 'readable',
       bucket: {
         name: 'b',
@@ -82,8 +82,10 @@ describe('looking for a bucket', () => {
   });
 
   it('is absent only when the server itself says notFound', async () => {
-    await expect(scripted(refused(404, 'notFound')).client.look('b', signal)).resolves.toEqual({ found: 'absent' });
-    expect((await failure(scripted(page(404)).client.look('b', signal))).detail.reason).toBe(
+    await expect(scripted(refused(404, 'notFound')).client.look('b', { sure: false, signal })).resolves.toEqual({
+      found: 'absent',
+    });
+    expect((await failure(scripted(page(404)).client.look('b', { sure: false, signal }))).detail.reason).toBe(
       'ProviderErrorUnclassified',
     );
   });
@@ -98,25 +100,34 @@ describe('looking for a bucket', () => {
     ['labels that are no texts', bucketBody({ labels: { a: 1 } })],
     ['another bucket', bucketBody({ name: 'c' })],
   ])('a 200 with %s is an error with unknown outcome, never "absent"', async (_what, body) => {
-    const { detail } = await failure(scripted(ok(body)).client.look('b', signal));
+    const { detail } = await failure(scripted(ok(body)).client.look('b', { sure: false, signal }));
     expect(detail).toMatchObject({ reason: 'ProviderErrorUnclassified', outcome: 'unknown' });
   });
 
   it("a 403 is a stranger's bucket if our project's list does not hold it", async () => {
     const { client, asked } = scripted(refused(403, 'forbidden'), ok({ kind: 'storage#buckets' }));
-    await expect(client.look('b', signal)).resolves.toEqual({ found: 'foreign' });
+    await expect(client.look('b', { sure: false, signal })).resolves.toEqual({ found: 'foreign' });
     expect(asked[1]).toMatchObject({ path: '/b', query: { project: 'p', prefix: 'b' } });
   });
 
   it('a 403 for a bucket of our own project is our credential', async () => {
     const own = ok({ kind: 'storage#buckets', items: [bucketBody()] });
-    const error = await failure(scripted(refused(403, 'forbidden'), own).client.look('b', signal));
+    const error = await failure(scripted(refused(403, 'forbidden'), own).client.look('b', { sure: false, signal }));
     expect(error.detail).toMatchObject({ verdict: 'credential', reason: 'PermissionDenied' });
+  });
+
+  it('where it must be sure, one false 404 is not enough', async () => {
+    const sure = { sure: true, signal };
+    const listed = ok({ kind: 'storage#buckets', items: [bucketBody()] });
+    const error = await failure(scripted(refused(404, 'notFound'), listed).client.look('b', sure));
+    expect(error.detail).toMatchObject({ verdict: 'retryable', reason: 'ProviderConflict' });
+    const gone = scripted(refused(404, 'notFound'), ok({ kind: 'storage#buckets' }));
+    await expect(gone.client.look('b', sure)).resolves.toEqual({ found: 'absent' });
   });
 
   it('a 403 stays a credential problem when the list is refused too', async () => {
     const error = await failure(
-      scripted(refused(403, 'forbidden'), refused(403, 'forbidden')).client.look('b', signal),
+      scripted(refused(403, 'forbidden'), refused(403, 'forbidden')).client.look('b', { sure: false, signal }),
     );
     expect(error.detail.verdict).toBe('credential');
   });

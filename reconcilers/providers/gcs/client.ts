@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { ProviderError } from '#controller/contract.ts';
+import { ProviderError } from '#controller/contract.ts';
 import type { JsonObject } from '#resources/json.ts';
 import { noAnswer, unclassified } from '#reconcilers/providers/http-errors.ts';
 import { gcsError, isNotFound, refusalOf } from './errors.ts';
@@ -31,12 +31,18 @@ export class GcsClient {
   /**
    * Looks for a bucket by name. A 403 may be a stranger's bucket or a broken credential of ours; our project's own list decides, so that
    * a stranger's bucket never counts against our credential. Throws PermissionDenied if the list is refused, or if it holds the bucket.
+   * `sure`: a bucket that is not found must be missing in our project's list too, else ProviderConflict: one false 404 must not let a row
+   * go whose bucket is still there.
    */
-  async look(name: string, signal: AbortSignal): Promise<BucketSight> {
+  async look(name: string, how: { sure: boolean; signal: AbortSignal }): Promise<BucketSight> {
+    const { signal } = how;
     const reply = await this.#send({ method: 'GET', path: gcsPath`/b/${name}`, query: {} }, signal);
     const refusal = refusalOf(reply);
     if (refusal === null) return { found: 'readable', bucket: named(parsed(reply, 'buckets.get', parseBucket), name) };
-    if (isNotFound(refusal)) return { found: 'absent' };
+    if (isNotFound(refusal)) {
+      if (how.sure && (await this.#ownBucket(name, signal)) !== null) throw contradiction();
+      return { found: 'absent' };
+    }
     const error = gcsError(reply, 'buckets.get');
     if (error.detail.reason !== 'PermissionDenied') throw error;
     if ((await this.#ownBucket(name, signal)) !== null) throw error;
@@ -204,6 +210,15 @@ function isEmpty(body: unknown): boolean {
 
 function unreadable(reply: GcsReply, op: string): ProviderError {
   return unclassified(`Cloud Storage's answer to ${op} could not be read.`, `${reply.status} unreadable`);
+}
+
+function contradiction(): ProviderError {
+  return new ProviderError('Cloud Storage does not find a bucket that its own list shows.', {
+    verdict: 'retryable',
+    reason: 'ProviderConflict',
+    outcome: 'not-done',
+    providerCode: '404 but listed',
+  });
 }
 
 /** The bucket asked for, and no other: an answer about something else proves nothing. */
