@@ -31,14 +31,21 @@ export function gcsTransport(clouds: Clouds, door: <T>(send: Send<T>) => Promise
     door<GcsReply>({
       op: `gcs.${request.method} ${shapeOf(request)}`,
       mutating: request.method !== 'GET',
-      subject: decodeURIComponent(request.path.split('/')[2] ?? ''),
+      subject: bucketOf(request),
       signal,
       execute: (asOfMs) =>
         asOfMs === 0 || request.method !== 'GET'
           ? carryOut(clouds, request)
           : clouds.gcs.model.state.readAt(clouds.gcs.model.clock.now() - asOfMs, () => carryOut(clouds, request)),
       answer: (fault) => answerOf(fault),
+      isRefusal: (reply) => reply.status >= 400,
     });
+}
+
+/** The bucket a request is about: in its path, or, where one is created, in its body. */
+function bucketOf({ path, body }: GcsRequest): string {
+  const name = body?.['name'];
+  return decodeURIComponent(path.split('/')[2] ?? (typeof name === 'string' ? name : ''));
 }
 
 /** "/b/<bucket>/o" without its names. */

@@ -16,6 +16,8 @@ export interface Effect {
   /** Elapsed ms when it was issued. */
   readonly at: number;
   state: EffectState;
+  /** How often it took effect. */
+  done: number;
 }
 
 /** `parked`: issued, not performed. `lost`: performed or not, but nobody will hear. */
@@ -62,6 +64,8 @@ export interface Send<T> {
   readonly signal?: AbortSignal;
   /** Carries it out. `asOfMs`: how far back a stale read looks; 0 is now. */
   readonly execute: (asOfMs: number) => T | Promise<T>;
+  /** Whether an answer says that nothing was done. */
+  readonly isRefusal?: (answer: T) => boolean;
   /** What a false-empty answer is; absent: the call has none. */
   readonly empty?: () => T;
   /** The provider's own form of an error answer; absent or undefined: a ProviderError as a client would throw it. */

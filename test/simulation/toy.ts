@@ -1,5 +1,5 @@
 import type { Claim, Settle } from '#controller/store/rows.ts';
-import { tinyLocation } from './kinds/tiny-client.ts';
+import { tinyLocation } from '#test/simulation/kinds/tiny-client.ts';
 import type { TinyCloud } from './tiny-cloud.ts';
 import type { Boot, Ports } from './world.ts';
 

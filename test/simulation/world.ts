@@ -13,7 +13,7 @@ import type { MemoryDatabase } from '#test/simulation/memory-store/database.ts';
 import { createMemoryStores } from '#test/simulation/memory-store/stores.ts';
 import type { MemoryStores } from '#test/simulation/memory-store/stores.ts';
 import { performCut, performFault, settle } from './performing.ts';
-import type { Caller, Performance, Stage } from './performing.ts';
+import type { Caller, Performance, Stage, Violation } from './performing.ts';
 import { seeded } from './random.ts';
 import type { SeededRng } from './random.ts';
 import { wrapStore } from './store-doors.ts';
@@ -52,6 +52,8 @@ export interface World {
   setSignals(plan: SignalPlan): void;
   /** Called after each effect that was carried out; throws to fail the run. */
   observe(oracle: (effect: Effect) => void): void;
+  /** Called when a worker makes an effect, before anything becomes of it. */
+  onIssue(oracle: (effect: Effect) => void): void;
   /** Does one thing. False: nothing is left to happen. */
   step(): Promise<boolean>;
   /** Runs for so much virtual time. */
@@ -134,6 +136,8 @@ export function createWorld(options: WorldOptions): World {
   const parked: Parked[] = [];
   const workers: Worker[] = [];
   const oracles: ((effect: Effect) => void)[] = [];
+  const issued: ((effect: Effect) => void)[] = [];
+  let violation: Violation | null = null;
   const counts = new Map<string, number>();
   const logs: string[] = [];
   let faults: FaultPlan | null = null;
@@ -177,6 +181,8 @@ export function createWorld(options: WorldOptions): World {
     effect.state = 'executed';
     trace(effect, 'executed');
     const result = send.execute(asOfMs);
+    const isRefused = !(result instanceof Promise) && send.isRefusal?.(result) === true;
+    if (!isRefused) effect.done += 1;
     if (effect.mutating) for (const oracle of oracles) oracle(effect);
     return result;
   };
@@ -194,8 +200,15 @@ export function createWorld(options: WorldOptions): World {
         subject: send.subject,
         at: timeline.elapsed(),
         state: 'parked',
+        done: 0,
       };
       effects.push(effect);
+      try {
+        for (const oracle of issued) oracle(effect);
+      } catch (error) {
+        // Thrown here it would reach the worker's own catch; the next step throws it to the suite.
+        violation ??= error as Violation;
+      }
       if (cut?.n === effect.n && cut.cut === 'before-send') return crashByCut(life, 'before-send');
       const caller: Caller<T> = {
         hear: (answer) => life.deliver(() => resolve(answer)),
@@ -237,6 +250,7 @@ export function createWorld(options: WorldOptions): World {
 
   /** One due timer, one parked effect, or a jump to the next timer (W1). */
   const doOne = (): boolean => {
+    if (violation !== null) throw violation;
     const due = timeline.nextAt();
     if (due !== null && due <= timeline.elapsed()) return timeline.runNext();
     const one = draw(parked, options.order === 'seeded' ? rng : null);
@@ -305,6 +319,7 @@ export function createWorld(options: WorldOptions): World {
       signals = plan;
     },
     observe: (oracle) => void oracles.push(oracle),
+    onIssue: (oracle) => void issued.push(oracle),
     async step() {
       await drained();
       return doOne();

@@ -1,0 +1,167 @@
+import type { ResourceRow } from '#resources/resource.ts';
+import { shardOf } from '#resources/shard.ts';
+import { isOpen } from '#test/simulation/memory-store/intents.ts';
+import type { Shard } from '#test/simulation/memory-store/database.ts';
+import type { Clouds } from './clouds.ts';
+import type { Effect } from './effects.ts';
+import { Violation } from './performing.ts';
+import { bucketsOf } from '#test/simulation/scenarios/bucket.ts';
+import { workspaceName } from '#test/simulation/scenarios/scenario.ts';
+import type { Scenario } from '#test/simulation/scenarios/scenario.ts';
+import type { World } from './world.ts';
+
+/**
+ * What must hold after every step (reliability.md, Oracles). Each throws Violation.
+ *
+ * O2 at most one external object per uid · O3 each has a live row, an open intent or a `retained` entry · O5 nothing is created twice ·
+ * O6 Ready=True(g) only if the world matched g · O7 no mutating call without the lease · O10 every location allowed ·
+ * O11 no secret in what others can read. O1 and O9 are questions of the end: see simulation.ts.
+ */
+export interface OracleOptions {
+  readonly world: World;
+  readonly clouds: Clouds;
+  readonly scenarios: readonly Scenario[];
+  /** The cloud does things twice by itself: duplicates are allowed until they are settled. */
+  readonly duplicatesAllowed: boolean;
+}
+
+const locationsAllowed = new Set(['northamerica-northeast1', 'NORTHAMERICA-NORTHEAST1']);
+
+/** Registers the oracles with the world. */
+export function watchOracles(options: OracleOptions): void {
+  const { world, clouds } = options;
+  const truth = createTruth(options);
+  world.observe((effect) => {
+    if (effect.door === 'provider' || effect.op === 'engine.settleRemoval') objects(options);
+    truth.look(effect);
+  });
+  world.onIssue((effect) => {
+    if (effect.door === 'provider' && effect.mutating) lease(world, clouds, effect);
+  });
+}
+
+/** All rows of the one workspace that simulations use. */
+export function tablesOf(world: World): Shard | undefined {
+  return world.db.shards.get(shardOf(workspaceName));
+}
+
+export interface MarkedObject {
+  readonly uid: string;
+  readonly location: string;
+  readonly what: string;
+}
+
+/** Everything at the providers that bears a mark of ours. */
+export function markedObjects(clouds: Clouds): readonly MarkedObject[] {
+  const { tiny } = clouds;
+  const tokens = Array.from(tiny.tokens.entries(), ([id, { uid, location }]) => ({
+    uid,
+    location,
+    what: `token ${id}`,
+  }));
+  const links = Array.from(tiny.links.entries(), ([name, { uid, location }]) => ({
+    uid: uid ?? '',
+    location,
+    what: `link ${name}`,
+  }));
+  const buckets = bucketsOf(clouds).map(({ labels, location }) => ({
+    uid: labels?.['vibn-uid'] ?? '',
+    location,
+    what: `bucket ${String(labels?.['workspace'])}`,
+  }));
+  return [...tokens, ...links, ...buckets].filter((one) => one.uid !== '' && one.uid !== 'somebody-else');
+}
+
+function objects({ world, clouds, duplicatesAllowed }: OracleOptions): void {
+  const tables = tablesOf(world);
+  const byUid = new Map<string, string>();
+  for (const { uid, location, what } of markedObjects(clouds)) {
+    const other = byUid.get(uid);
+    if (other !== undefined && !duplicatesAllowed) throw new Violation(`O2: ${other} and ${what} are both of ${uid}`);
+    byUid.set(uid, what);
+    const isKnown =
+      tables?.rows.has(uid) === true ||
+      (tables?.intents.get(uid) ?? []).some(isOpen) ||
+      world.db.retained.some((one) => one.uid === uid);
+    if (!isKnown) throw new Violation(`O3: ${what} of ${uid} has no row, no open intent and is not retained`);
+    if (!locationsAllowed.has(location)) throw new Violation(`O10: ${what} is in ${location}`);
+  }
+  const sent = new Map<string, number>();
+  for (const [, { uid }] of clouds.tiny.letters.entries()) sent.set(uid, (sent.get(uid) ?? 0) + 1);
+  for (const [uid, count] of sent) {
+    if (count > 1 && !duplicatesAllowed) throw new Violation(`O5: ${String(count)} letters were sent for ${uid}`);
+  }
+}
+
+/** The row a provider effect is for: tiny calls name the uid, Cloud Storage the bucket. */
+function rowOfEffect(world: World, effect: Effect): ResourceRow | undefined {
+  const tables = tablesOf(world);
+  const uid = effect.op.startsWith('gcs.') ? world.db.claims.get(`Bucket\u0000${effect.subject}`)?.uid : effect.subject;
+  return uid === undefined ? undefined : tables?.rows.get(uid);
+}
+
+function lease(world: World, _clouds: Clouds, effect: Effect): void {
+  const row = rowOfEffect(world, effect);
+  const work = row === undefined ? undefined : tablesOf(world)?.work.get(row.uid);
+  if (work?.holder === effect.worker && (work.leaseUntil ?? 0) > world.now()) return;
+  throw new Violation(
+    `O7: ${effect.worker} calls ${effect.op} for ${effect.subject} although ${String(work?.holder)} holds the row until ${String(work?.leaseUntil)}, now ${String(world.now())}`,
+  );
+}
+
+/** O6: remembers when the world last matched each generation, and judges each Ready=True by it. */
+function createTruth({ world, clouds, scenarios }: OracleOptions): { look(effect: Effect): void } {
+  const matchedAt = new Map<string, number>();
+  const judged = new Map<string, number>();
+  const scenarioOf = (row: ResourceRow): Scenario | undefined =>
+    scenarios.find(
+      (one) => one.kind === row.kind && (row.kind !== 'Letter' || one.untraceable !== row.spec['traceable']),
+    );
+  const isMatched = (row: ResourceRow, generation: number): boolean => {
+    const spec = tablesOf(world)
+      ?.revisions.get(row.uid)
+      ?.find((one) => one.generation === generation)?.spec;
+    const scenario = scenarioOf(row);
+    return scenario === undefined || spec === undefined || scenario.matches(clouds, row, spec);
+  };
+  const note = (row: ResourceRow): void => {
+    if (isMatched(row, row.generation)) matchedAt.set(`${row.uid}/${String(row.generation)}`, world.now());
+  };
+  return {
+    look(effect) {
+      if (effect.door === 'provider') {
+        const row = rowOfEffect(world, effect);
+        if (row !== undefined) note(row);
+        return;
+      }
+      if (!effect.op.startsWith('engine.settle')) return;
+      for (const row of tablesOf(world)?.rows.values() ?? []) {
+        if (judged.get(row.uid) === row.version) continue;
+        judged.set(row.uid, row.version);
+        judge(row);
+      }
+    },
+  };
+
+  function judge(row: ResourceRow): void {
+    const ready = row.conditions.find((one) => one.type === 'Ready');
+    if (ready?.status !== 'True') return;
+    note(row);
+    const generation = ready.observedGeneration;
+    if (isMatched(row, generation) || matchedAt.has(`${row.uid}/${String(generation)}`)) return;
+    throw new Violation(
+      `O6: ${row.kind} ${row.name} says Ready=True for generation ${String(generation)}, which never was`,
+    );
+  }
+}
+
+/** O11: the secrets that the tiny cloud told. */
+export function checkSecrets(world: World): void {
+  const tables = tablesOf(world);
+  for (const row of tables?.rows.values() ?? []) {
+    const shown = JSON.stringify([row.status, row.conditions, tables?.passes.get(row.uid) ?? []]);
+    if (shown.includes('canary-'))
+      throw new Violation(`O11: a secret is in what can be read of ${row.kind} ${row.name}`);
+  }
+  if (world.logged().some((line) => line.includes('canary-'))) throw new Violation('O11: a secret was logged');
+}

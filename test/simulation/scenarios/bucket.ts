@@ -1,0 +1,113 @@
+import { externalBucketName } from '#resources/bucket.ts';
+import type { JsonObject } from '#resources/json.ts';
+import { sameJson } from '#resources/json.ts';
+import type { Clouds } from '#test/simulation/clouds.ts';
+import type { Drift, Named, Scenario } from './scenario.ts';
+
+/** A bucket as Cloud Storage answers it. */
+interface WireBucket {
+  readonly location: string;
+  readonly storageClass: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly versioning?: { readonly enabled: boolean };
+  readonly lifecycle?: { readonly rule: readonly { readonly condition: { readonly age?: number } }[] };
+  readonly cors?: readonly unknown[];
+  readonly iamConfiguration?: { readonly publicAccessPrevention?: string };
+  readonly website?: JsonObject;
+  readonly metageneration: string;
+}
+
+/** Asks the provider as the project's owner: not a worker's call, so no effect. */
+function ask(clouds: Clouds, request: { method: string; path: string; body?: JsonObject }): unknown {
+  const { method, path, body } = request;
+  const [route = '', query = ''] = path.split('?');
+  const delivery = clouds.gcs.door.handle({
+    method,
+    path: `/storage/v1${route}`,
+    query,
+    headers: { 'content-type': 'application/json' },
+    ...(body === undefined ? {} : { body: Buffer.from(JSON.stringify(body)) }),
+  });
+  if (delivery.kind === 'lost' || delivery.response.status >= 400) return null;
+  return delivery.response.body ?? null;
+}
+
+/** The bucket of that name at the provider, or null. */
+export function bucketAt(clouds: Clouds, name: string): WireBucket | null {
+  return ask(clouds, { method: 'GET', path: `/b/${name}` }) as WireBucket | null;
+}
+
+/** All buckets of the project. */
+export function bucketsOf(clouds: Clouds): readonly WireBucket[] {
+  const answer = ask(clouds, { method: 'GET', path: '/b?project=vibn-local' }) as {
+    items?: readonly WireBucket[];
+  } | null;
+  return answer?.items ?? [];
+}
+
+const nameOf = (row: Pick<Named, 'workspace' | 'name'>): string => externalBucketName(row.workspace, row.name);
+const ours = (clouds: Clouds, row: Named): WireBucket | null => {
+  const found = bucketAt(clouds, nameOf(row));
+  return found?.labels?.['vibn-uid'] === row.uid ? found : null;
+};
+
+function change(name: string, patch: JsonObject): Drift {
+  return {
+    name,
+    mutate: (clouds, row) => void ask(clouds, { method: 'PATCH', path: `/b/${nameOf(row)}`, body: patch }),
+  };
+}
+
+const rule = (age: number): JsonObject => ({ action: { type: 'Delete' }, condition: { age } });
+const cors: JsonObject = { origin: ['https://a.example'], method: ['GET'], responseHeader: [], maxAgeSeconds: 60 };
+
+/** Bucket over the local cloud's Cloud Storage. */
+export const bucketScenario: Scenario = {
+  kind: 'Bucket',
+  title: 'Bucket',
+  needs: [],
+  sample: { versioning: true, lifecycle: [{ deleteAfterDays: 30 }], cors: [cors] },
+  update: { versioning: true, lifecycle: [{ deleteAfterDays: 60 }], storageClass: 'NEARLINE' },
+  objects: (clouds, row) => (ours(clouds, row) === null ? 0 : 1),
+  matches(clouds, row, spec) {
+    const found = ours(clouds, row);
+    if (found === null) return false;
+    const age = (spec['lifecycle'] as { deleteAfterDays?: number }[] | undefined)?.[0]?.deleteAfterDays;
+    return (
+      found.storageClass === (spec['storageClass'] ?? 'STANDARD') &&
+      (found.versioning?.enabled ?? false) === (spec['versioning'] ?? false) &&
+      found.lifecycle?.rule[0]?.condition.age === age &&
+      (found.cors?.length ?? 0) === ((spec['cors'] as unknown[] | undefined)?.length ?? 0) &&
+      (spec['publicRead'] === true || found.iamConfiguration?.publicAccessPrevention === 'enforced')
+    );
+  },
+  drifts: [
+    change('versioning', { versioning: { enabled: false } }),
+    change('storageClass', { storageClass: 'COLDLINE' }),
+    change('lifecycle', { lifecycle: { rule: [rule(1)] } }),
+    change('cors', { cors: null }),
+    change('publicAccessPrevention', { iamConfiguration: { publicAccessPrevention: 'inherited' } }),
+    change('the label workspace', { labels: { workspace: 'meddled' } }),
+  ],
+  unmanaged: [
+    {
+      ...change('a label of theirs', { labels: { team: 'web' } }),
+      kept: (clouds, row) => ours(clouds, row)?.labels?.['team'] === 'web',
+    },
+    {
+      ...change('website', { website: { mainPageSuffix: 'index.html' } }),
+      kept: (clouds, row) => sameJson(ours(clouds, row)?.website, { mainPageSuffix: 'index.html' }),
+    },
+  ],
+  foreign(clouds, key) {
+    const name = nameOf(key);
+    const body = { name, location: 'NORTHAMERICA-NORTHEAST1', labels: { 'vibn-uid': 'somebody-else' } };
+    ask(clouds, { method: 'POST', path: '/b?project=vibn-local', body });
+    const before = bucketAt(clouds, name);
+    return () => before !== null && sameJson(bucketAt(clouds, name), before);
+  },
+  whenGone: 'stalled',
+  destroy: (clouds, row) => void ask(clouds, { method: 'DELETE', path: `/b/${nameOf(row)}` }),
+  untraceable: false,
+  sameCounts: true,
+};
