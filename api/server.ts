@@ -59,6 +59,7 @@ export function createApiServer(input: ApiServerInput): FastifyInstance {
     routerOptions: { maxParamLength: pathCharsMax },
     http: { maxHeaderSize: options.headerBytesMax },
     clientErrorHandler: (error, socket) => refuseBytes(error, socket),
+    frameworkErrors: (error, request, reply) => void sendError(error, request, reply),
   });
   server.addHook('onClose', () => feed.stop());
   server.addHook('preClose', () => closing.abort());
@@ -90,10 +91,8 @@ function answerInOneShape(server: FastifyInstance, deps: ApiDeps): void {
 function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const wire = toWireError(error, { procedure: procedureOf(request), traceId: request.id });
   if (wire.data.retryAfterMs !== null) reply.header('retry-after', Math.ceil(wire.data.retryAfterMs / 1_000));
-  return reply
-    .code(wire.data.httpStatus)
-    .type('application/json')
-    .send(JSON.stringify({ error: wire }));
+  reply.code(wire.data.httpStatus).header('x-request-id', request.id).type('application/json');
+  return reply.send(JSON.stringify({ error: wire }));
 }
 
 function procedureOf(request: FastifyRequest): string | null {

@@ -11,7 +11,7 @@ import { mergeConditions } from '#resources/conditions.ts';
 import type { ConditionDraft } from '#resources/condition.ts';
 import { kinds } from '#resources/kinds.ts';
 import { createKindRegistry } from '#resources/registry.ts';
-import type { Resource, ResourceKey } from '#resources/resource.ts';
+import type { ResourceKey } from '#resources/resource.ts';
 import { shardOf } from '#resources/shard.ts';
 import type { ApiStores } from '#api/context.ts';
 import type { WireError } from '#api/errors.ts';
@@ -143,8 +143,17 @@ export async function startApi(input: TestApiInput = {}): Promise<TestApi> {
   const key = (overrides: Partial<ApiKeyRow>): string => {
     const { id, secret, text } = mintKey('test');
     admin.keys.set(id, {
-      ...{ id, secretHash: hashSecret(hmacSecret, secret), name: '', workspace: null, class: 'human' as const },
-      ...{ scopes: ['*'], lineage: id, createdAt: 0, expiresAt: null, revokedAt: null, lastUsedAt: null },
+      id,
+      secretHash: hashSecret(hmacSecret, secret),
+      name: '',
+      workspace: null,
+      class: 'human' as const,
+      scopes: ['*'],
+      lineage: id,
+      createdAt: 0,
+      expiresAt: null,
+      revokedAt: null,
+      lastUsedAt: null,
       ratePerSecond: null,
       ...overrides,
     });
@@ -215,16 +224,29 @@ export async function settle(
   const conditions = mergeConditions(row.conditions, drafts, { generation: row.generation, now });
   await api.engine.settle(shard, [
     {
-      ...{ shard, uid, epoch: claim.epoch, holder: 'test', wakeSeq: claim.wakeSeq, generation: row.generation },
-      ...{ readVersion: version, claimedAt: claim.claimedAt, dueInMs: 0, priority: 'resync', attempts: 0 },
+      shard,
+      uid,
+      epoch: claim.epoch,
+      holder: 'test',
+      wakeSeq: claim.wakeSeq,
+      generation: row.generation,
+      readVersion: version,
+      claimedAt: claim.claimedAt,
+      dueInMs: 0,
+      priority: 'resync',
+      attempts: 0,
       status: { status: row.status, conditions, observedGeneration: row.generation, outputsDigest: null },
-      ...{ fires: [], verified: true, materialized: true, clearTakenOver: false, intents: [] },
-      ...{ dropAnnounced: [], decided: [], operations: [] },
+      fires: [],
+      verified: true,
+      materialized: true,
+      clearTakenOver: false,
+      intents: [],
+      dropAnnounced: [],
+      decided: [],
+      operations: [],
     },
   ]);
   await api.engine.release(
     claims.filter((one) => one.uid !== uid).map((one) => ({ shard, uid: one.uid, epoch: one.epoch, holder: 'test' })),
   );
 }
-
-export type { Resource };
