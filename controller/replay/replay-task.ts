@@ -18,7 +18,7 @@ import type { Service } from '#controller/supervisor.ts';
 export interface ReplayTaskInput {
   readonly replays: Pick<ReplayStore, 'engineLease' | 'engineFill' | 'engineAsk' | 'engineCheck'>;
   readonly kinds: KindRegistry;
-  /** Name of this leader; unique among all processes and lanes. */
+  /** Name of this leader; unique among all processes. */
   readonly holder: string;
   readonly clock: Clock;
   readonly log: Logger;
@@ -31,7 +31,23 @@ type Lease = NonNullable<Awaited<ReturnType<ReplayStore['engineLease']>>>;
 /** A lease is renewed, and the operator's wishes are seen, this often within it. */
 const tenuresPerLease = 5;
 
+/** Leads at most `options.lanes` replays at once, each under a holder of its own. */
 export function createReplayTask(input: ReplayTaskInput): Service {
+  const lanes = Array.from({ length: input.options.lanes }, (_, lane) =>
+    createLane({ ...input, holder: `${input.holder}/${lane}` }),
+  );
+  return {
+    name: 'replay',
+    async start() {
+      for (const lane of lanes) await lane.start();
+    },
+    async stop() {
+      await Promise.all(lanes.map((lane) => lane.stop()));
+    },
+  };
+}
+
+function createLane(input: ReplayTaskInput): Service {
   const { replays, kinds, holder, clock, log, metrics, options } = input;
   let pace: Pace | null = null;
   const onceKinds = kinds.all.filter((kind) => kind.lifecycle === 'once').map((kind) => kind.name);

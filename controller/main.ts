@@ -1,0 +1,55 @@
+import { hostname } from 'node:os';
+import { fileURLToPath } from 'node:url';
+// oxlint-disable-next-line eslint/no-restricted-imports -- a composition root may (architecture §3)
+import { createRegistry } from '#reconcilers/registry.ts';
+import { buildIdOf } from './build-id.ts';
+import { systemClock, systemRng } from './clock.ts';
+import { readControllerConfig } from './config.ts';
+import { createEngine } from './engine.ts';
+import { createMetrics } from './metrics.ts';
+import { createPrivateServer } from './private-server.ts';
+import { runRole } from './run-role.ts';
+import { createSqlEngineStore } from './store/sql-engine-store.ts';
+import { createSqlProviderStore } from './store/sql-provider-store.ts';
+import { createSqlReplayStore } from './store/sql-replay-store.ts';
+import { connectStores } from './stores.ts';
+
+/** Composition root of the role controller: the loop, with the real clock, Postgres and the providers of the environment. */
+const sources = ['./', '../reconcilers/', '../resources/'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+
+await runRole({
+  role: 'controller',
+  clock: systemClock,
+  configure: () => readControllerConfig(process.env, (env) => createRegistry({ env })),
+  build(config, log) {
+    const [clock, rng] = [systemClock, systemRng];
+    const metrics = createMetrics({ process: true });
+    const { sql, signals, service } = connectStores({ config, clock, rng, log, metrics });
+    const store = createSqlEngineStore({ sql, signals });
+    const engine = createEngine({
+      store,
+      providers: createSqlProviderStore({ sql }),
+      replays: createSqlReplayStore({ sql, signals }),
+      signals,
+      registry: config.registry.reconcilers,
+      credentials: config.registry.credentials,
+      clock,
+      rng,
+      log,
+      metrics,
+      options: config.options,
+      buildId: config.buildId ?? buildIdOf(sources),
+      holder: `${hostname().slice(0, 64)}/${process.pid}/${rng.uuid()}`,
+    });
+    const server = createPrivateServer({
+      host: config.host,
+      port: config.port,
+      clock,
+      log,
+      metrics,
+      ready: async () => void (await store.nextDueInMs()),
+    });
+    const running = { name: 'engine', start: () => engine.start(), stop: () => engine.stop() };
+    return config.port === 0 ? [service, running] : [service, server, running];
+  },
+});
