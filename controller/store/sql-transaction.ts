@@ -1,9 +1,8 @@
 import type postgres from 'postgres';
 import { CommitUnknown, fateOf, sessionDied } from './sql-errors.ts';
+import type { Driver } from './sql-sessions.ts';
 import { statement, type Param, type Runner, type StatementText } from './statement.ts';
 
-type PoolTypes = { int8: number; timestamptz: number; json: string };
-export type Pool = postgres.Sql<PoolTypes>;
 export type Timed = <T>(name: string, send: () => Promise<T>) => Promise<T>;
 
 /** A transaction under way. */
@@ -39,7 +38,7 @@ const currentXact = statement<[], { xid: string }>({
 
 /** Sends one statement on a pool or a reserved session, prepared under a name of the driver's own. */
 export async function send<Row>(
-  session: Pool | postgres.ReservedSql,
+  session: Driver | InTransaction,
   query: StatementText,
   params: readonly Param[],
 ): Promise<readonly Row[]> {
@@ -47,11 +46,11 @@ export async function send<Row>(
 }
 
 /**
- * One attempt of a transaction. BEGIN goes with the first statement and COMMIT with the last.
+ * One attempt of a transaction. COMMIT goes with the closing statement.
  * Throws TryAgain if it was rolled back, CommitUnknown if nobody knows, or what `body` threw after a rollback.
  */
-export async function transact<T>(pool: Pool, input: TransactionInput<T>): Promise<T> {
-  const session = await openSession(pool, input);
+export async function transact<T>(driver: Driver, input: TransactionInput<T>): Promise<T> {
+  const session = await openTransaction(driver, input);
   const xid = input.lookUp === null ? null : session.note(currentXact(session.tx));
   let value: T;
   try {
@@ -78,29 +77,54 @@ async function foundOut<T>(
   return id === undefined ? null : ((await input.lookUp?.(id)) ?? null);
 }
 
+// oxlint-disable-next-line typescript/no-explicit-any -- the names of our types are not used
+type InTransaction = postgres.TransactionSql<any>;
+
+/**
+ * A session inside a transaction; it is an ordinary one again when the server says that no transaction is open. The driver's own ending
+ * (COMMIT in a round trip of its own; a ROLLBACK even on a dead socket, S4) is kept from running by a body that never ends.
+ * Nothing was done yet when this fails, so any failure but a final one may be tried again.
+ */
+async function begin(driver: Driver): Promise<InTransaction> {
+  const opened = Promise.withResolvers<InTransaction>();
+  const endless = new Promise<never>(() => undefined);
+  driver
+    .begin((session) => {
+      opened.resolve(session);
+      return endless;
+    })
+    .catch((error: unknown) => opened.reject(fateOf(error) === 'final' ? error : new TryAgain(error)));
+  return await opened.promise;
+}
+
 interface Failure {
   readonly fate: 'aborted' | 'lost' | 'final';
   readonly error: unknown;
 }
 
-async function openSession<T>(pool: Pool, { name, timed }: TransactionInput<T>) {
-  // Nothing is sent before a session is there, so any failure to get one may be tried again.
-  const reserved = await pool.reserve().catch((error: unknown) => {
-    throw fateOf(error) === 'final' ? error : new TryAgain(error);
-  });
+async function openTransaction<T>(driver: Driver, { name, timed }: TransactionInput<T>) {
+  const reserved = await begin(driver);
   let dead = false;
   let failed: { error: unknown } | null = null;
   let closing: (() => Promise<unknown>) | null = null;
+  const death = Promise.withResolvers<never>();
+  death.promise.catch(() => undefined);
 
-  /** Nothing may go unhandled, and after a failure nothing more is sent on a dead session (S4). */
+  /**
+   * Nothing may go unhandled; after a failure nothing more is sent on a dead session (S4), and all that waits on it fails at once:
+   * the driver forgets statements that it had queued behind the one that failed.
+   */
   const note = <R>(sent: Promise<R>): Promise<R> => {
-    sent.catch((error: unknown) => {
+    const noted = Promise.race([sent, death.promise]);
+    noted.catch((error: unknown) => {
       failed ??= { error };
-      dead ||= sessionDied(error);
+      if (!sessionDied(error)) return;
+      dead = true;
+      death.reject(error);
     });
-    return sent;
+    return noted;
   };
-  const plain = (text: string) => note(reserved.unsafe(text).execute());
+  const plain = (text: string): Promise<unknown> => note(reserved.unsafe(text).execute());
   const tx: Tx = {
     run: (query, params) => {
       if (failed !== null) return Promise.reject(failed.error);
@@ -114,8 +138,6 @@ async function openSession<T>(pool: Pool, { name, timed }: TransactionInput<T>) 
       closing = write;
     },
   };
-  void plain('begin');
-
   return {
     tx,
     note,
@@ -125,14 +147,12 @@ async function openSession<T>(pool: Pool, { name, timed }: TransactionInput<T>) 
     },
     rollback: async () => {
       if (!dead) await plain('rollback').catch(() => undefined);
-      if (!dead) reserved.release();
     },
     /** Sends the closing statement and COMMIT together. Null: committed. */
     commit: async (): Promise<Failure | null> => {
       const written = closing === null ? null : note(closing());
       const committed = note(timed(`commit_${name}`, async () => await reserved.unsafe('commit')));
       const results = await Promise.allSettled([written, committed]);
-      if (!dead) reserved.release();
       const rejected = results.find((result) => result.status === 'rejected');
       return rejected === undefined ? null : { fate: fateOf(rejected.reason), error: rejected.reason };
     },

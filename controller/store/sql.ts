@@ -2,18 +2,21 @@
  * The driver: postgres.js with named prepared statements behind two verbs, `run` and `transaction`.
  *
  * S1  One SQL statement, one file, one name: see statement.ts. Each is a TypeScript file that exports one function.
- * S2  A call has one deadline (5 s), retries included. At the deadline its pool is destroyed and rebuilt, since one black-holed
- *     socket would hold every later call on it.
+ * S2  A call has one deadline (5 s), retries included, and a connection of its own while it lasts. At the deadline its connection and
+ *     all idle ones are thrown away: a black-holed network holds no later call. Calls at work are left to their own deadlines.
  * S3  What the server rolled back is tried again. What may have been committed is never repeated unless the statement is
  *     `repeatable`: it surfaces as CommitUnknown, or (`resolveCommit`) the server is asked what became of the transaction.
- * S4  After a failure nothing more is sent on that session: postgres.js 3.4.9 crashes the process when a rollback is written to a
- *     socket that is gone, and hands dead connections out again when they are released.
+ * S4  After a lost connection nothing more is sent on it, and it is never used again: postgres.js 3.4.9 crashes the process when a
+ *     rollback is written to a socket that is gone, never settles what was queued behind the statement that failed, and keeps unsent
+ *     bytes for the next connection. So a transaction's body must await nothing but its own statements.
  * S5  Types: int8 is a checked Number, timestamptz is ms since the epoch (both ways), JSON parameters are text.
  */
 import postgres from 'postgres';
-import type { Clock, Rng } from '#controller/clock.ts';
-import { CommitUnknown, errorCode, fateOf, StoreUnavailable } from './sql-errors.ts';
-import { send, transact, TryAgain, type Pool, type Timed, type Tx } from './sql-transaction.ts';
+import { parseTime, type Clock, type Rng } from '#controller/clock.ts';
+import { arrayText, parseArray } from './sql-arrays.ts';
+import { CommitUnknown, errorCode, fateOf, sessionDied, StoreUnavailable } from './sql-errors.ts';
+import { createSessions, type Driver, type Session, type Sessions } from './sql-sessions.ts';
+import { send, transact, TryAgain, type Timed, type Tx } from './sql-transaction.ts';
 import { statement, type Param, type Runner, type StatementText } from './statement.ts';
 
 export interface SqlOptions {
@@ -37,7 +40,8 @@ export interface TransactionOptions {
 
 export interface Sql extends Runner {
   /**
-   * Runs `body` in a transaction. After a conflict it is run again, so it must have no effect outside.
+   * Runs `body` in a transaction. After a conflict it is run again, so it must have no effect outside, and it must await nothing but its
+   * own statements (S4).
    * `resolveCommit`: a COMMIT whose answer was lost is looked up; the transaction is repeated only if it was rolled back.
    * `repeatable`: doing it twice is harmless, so it is simply repeated. Otherwise a lost COMMIT throws CommitUnknown.
    */
@@ -50,6 +54,8 @@ const deadlineMsDefault = 5_000;
 const retryPauseMs = 5;
 const retryPauseMsMax = 250;
 const connectSeconds = 5;
+/** How long `end` waits for calls at work. */
+const endSeconds = 1;
 
 const xactStatus = statement<[xid: string], { status: string | null }>({
   name: 'xact_status',
@@ -61,27 +67,20 @@ const xactStatus = statement<[xid: string], { status: string | null }>({
 export function connect(options: SqlOptions): Sql {
   const deadlineMs = options.deadlineMs ?? deadlineMsDefault;
   const timed = meter(options);
-  let pool = openPool(options);
-  let ended = false;
-
-  const rebuild = (broken: Pool): void => {
-    if (broken !== pool || ended) return;
-    pool = openPool(options);
-    void broken.end({ timeout: 0 });
-  };
+  const sessions = createSessions(options.max, (onclose) => openDriver(options, onclose));
 
   /** One call: tries until it succeeds, fails for good, or the deadline is over (S2). */
-  const call = async <T>(name: string, attempt: (pool: Pool) => Promise<T>): Promise<T> => {
-    const deadline = { over: false };
+  const call = async <T>(name: string, attempt: (driver: Driver) => Promise<T>): Promise<T> => {
+    const state: { over: boolean; session: Session | null } = { over: false, session: null };
     const cancel = options.clock.after(deadlineMs, () => {
-      deadline.over = true;
-      rebuild(pool);
+      state.over = true;
+      sessions.refresh(state.session);
     });
     try {
       for (let tries = 0; ; tries += 1) {
-        const result = await attempt(pool).catch(caught);
+        const result = await lent(sessions, state, attempt);
         if (!(result instanceof TryAgain)) return result;
-        if (deadline.over || ended) throw new StoreUnavailable(name, result.cause);
+        if (state.over) throw new StoreUnavailable(name, result.cause);
         await options.clock.sleep(options.rng.next() * Math.min(retryPauseMs * 2 ** tries, retryPauseMsMax));
       }
     } finally {
@@ -90,9 +89,9 @@ export function connect(options: SqlOptions): Sql {
   };
 
   const run = <Row>(query: StatementText, params: readonly Param[]): Promise<readonly Row[]> =>
-    call(query.name, async (pool) => {
+    call(query.name, async (driver) => {
       try {
-        return await timed(query.name, () => send<Row>(pool, query, params));
+        return await timed(query.name, () => send<Row>(driver, query, params));
       } catch (error) {
         const fate = fateOf(error);
         if (fate === 'aborted' || (fate === 'lost' && query.repeatable)) throw new TryAgain(error);
@@ -114,18 +113,38 @@ export function connect(options: SqlOptions): Sql {
   return {
     run,
     transaction: (name, body, { resolveCommit = false, repeatable = false } = {}) =>
-      call(name, (pool) => transact(pool, { name, body, timed, repeatable, lookUp: resolveCommit ? lookUp : null })),
-    end: async () => {
-      ended = true;
-      await pool.end({ timeout: 1 });
-    },
+      call(name, (driver) =>
+        transact(driver, { name, body, timed, repeatable, lookUp: resolveCommit ? lookUp : null }),
+      ),
+    end: () => sessions.end(endSeconds),
   };
 }
 
-/** A retryable failure as a value; any other is thrown on. */
-function caught(error: unknown): TryAgain {
-  if (error instanceof TryAgain) return error;
-  throw error;
+/** One attempt on a session lent for it. A retryable failure is a value; any other is thrown. */
+async function lent<T>(
+  sessions: Sessions,
+  state: { readonly over: boolean; session: Session | null },
+  attempt: (driver: Driver) => Promise<T>,
+): Promise<T | TryAgain> {
+  const session = await sessions.take();
+  // It may have waited for one until after its deadline.
+  if (state.over) {
+    sessions.give(session, 'whole');
+    return new TryAgain(new Error('no free connection within the deadline'));
+  }
+  state.session = session;
+  try {
+    const result = await attempt(session.driver);
+    sessions.give(session, 'whole');
+    return result;
+  } catch (error) {
+    const cause = error instanceof TryAgain || error instanceof CommitUnknown ? error.cause : error;
+    sessions.give(session, sessionDied(cause) ? 'lost' : 'whole');
+    if (error instanceof TryAgain) return error;
+    throw error;
+  } finally {
+    state.session = null;
+  }
 }
 
 function meter({ clock, onStatement }: SqlOptions): Timed {
@@ -143,31 +162,32 @@ function meter({ clock, onStatement }: SqlOptions): Timed {
   };
 }
 
-function openPool(options: SqlOptions): Pool {
+function openDriver(options: SqlOptions, onclose: () => void): Driver {
   return postgres(options.url, {
-    max: options.max,
+    max: 1,
+    onclose,
     connect_timeout: connectSeconds,
+    // Sessions end by failure or with the pool: never under a call that has just been lent one.
+    max_lifetime: null,
+    fetch_types: false,
     onnotice: () => undefined,
     connection: { application_name: options.role },
     types: {
       int8: { to: 20, from: [20], parse: checkedNumber, serialize: String },
-      // Pure conversions between the text of a timestamptz and ms; no clock is read.
-      timestamptz: {
-        to: 1184,
-        from: [1184],
-        parse: (text: string) => Date.parse(text),
-        serialize: (ms: number) => new Date(ms).toISOString(),
-      },
+      timestamptz: { to: 1184, from: [1184], parse: parseTime, serialize: timeText },
       // Parameters are JSON text already: encoding them again would store a string.
-      json: {
-        to: 3802,
-        from: [114, 3802],
-        parse: (text: string) => JSON.parse(text),
-        serialize: (text: string) => text,
-      },
+      json: { to: 3802, from: [114, 3802], parse: parseJson, serialize: String },
+      texts: { to: 1009, from: [1009], parse: (text: string) => parseArray(text, String), serialize: arrayText },
+      int2s: { to: 1005, from: [1005], parse: (text: string) => parseArray(text, Number), serialize: arrayText },
+      int4s: { to: 1007, from: [1007], parse: (text: string) => parseArray(text, Number), serialize: arrayText },
+      int8s: { to: 1016, from: [1016], parse: (text: string) => parseArray(text, checkedNumber), serialize: arrayText },
+      floats: { to: 1022, from: [1022], parse: (text: string) => parseArray(text, Number), serialize: arrayText },
     },
   });
 }
+
+const timeText = (ms: number): string => new Date(ms).toISOString();
+const parseJson = (text: string): unknown => JSON.parse(text);
 
 function checkedNumber(text: string): number {
   const value = Number(text);
