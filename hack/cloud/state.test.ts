@@ -64,6 +64,13 @@ describe('a provider state', () => {
     expect([table.get('a/1')?.n, table.get('b/1')?.n, table.keys('b').length]).toEqual([2, 9, 1]);
   });
 
+  it('counts a change of that very moment as seen', () => {
+    const { clock, state, table } = fixture();
+    state.transact(() => table.set('a/1', { n: 1 }));
+    expect(state.readAt(clock.now(), () => table.get('a/1')?.n)).toBe(1);
+    expect(state.readAt(clock.now() - 1, () => table.get('a/1')?.n)).toBeUndefined();
+  });
+
   it('lists a group in order after inserts and deletes', () => {
     const { state, table } = fixture();
     state.transact(() => ['a/3', 'a/1', 'b/0', 'a/2'].forEach((key) => table.set(key, { n: 0 })));

@@ -25,6 +25,8 @@ export interface Route {
   readonly op: string;
   readonly kind: CallKind;
   run(call: Call): CloudResponse | JsonObject;
+  /** What a list answers that found nothing, where that is not the JSON API's empty list. */
+  empty?(call: Call): CloudResponse;
   /** What the call is about, for the call log; by default the captured parts of the path. */
   name?(call: Call): string;
 }
@@ -89,11 +91,15 @@ export function operationOf(route: Route, call: Call, form: ErrorForm = jsonErro
     name: route.name?.(call) ?? call.params.join('/'),
     kind: route.kind,
     run: () => answered(call.model, form, () => asResponse(route.run(call))),
-    empty: () =>
-      route.kind === 'list' ? { status: 200, headers: {}, body: { kind: 'storage#list' } } : form(missing()),
+    empty: () => (route.kind === 'list' ? asResponse(route.empty?.(call) ?? emptyList(route)) : form(missing())),
     failure: (kind) =>
       form(kind === 'throttled' ? tooManyRequests('The project exceeded the rate limit.') : unavailable()),
   };
+}
+
+/** "objects.list" without results: { kind: "storage#objects" }. */
+function emptyList(route: Route): JsonObject {
+  return { kind: `storage#${route.op.split('.')[0] ?? ''}` };
 }
 
 function missing(): GcsError {

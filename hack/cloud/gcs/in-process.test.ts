@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { seededRng } from '#hack/cloud/clock.ts';
 import { testCloud } from './testing.ts';
 
 const CREATE = 'POST /storage/v1/b?project=vibn-local';
@@ -95,6 +96,18 @@ describe('the in-process door', () => {
       code: 400,
       errors: [{ reason: 'parseError' }],
     });
+  });
+
+  it('does the same again with the same seed and clock, faults included', () => {
+    const run = (seed: number): string => {
+      const cloud = testCloud({ rng: seededRng(seed) });
+      cloud.faults.add({ provider: 'gcs', fault: 'lose-reply', probability: 0.4, seed });
+      for (let n = 0; n < 20; n += 1) cloud.deliver(CREATE, { body: { ...body, name: `bucket-${n % 7}` } });
+      cloud.deliver('POST /upload/storage/v1/b/bucket-1/o?uploadType=resumable&name=a');
+      return JSON.stringify([cloud.model.toSnapshot(), cloud.calls.since()]);
+    };
+    expect(run(3)).toBe(run(3));
+    expect(run(3)).not.toBe(run(4));
   });
 
   it('comes back the same from a snapshot, bytes included', () => {
