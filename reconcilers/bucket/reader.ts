@@ -1,5 +1,6 @@
 import { Storage } from '@google-cloud/storage';
-import { JWT } from 'google-auth-library';
+import { GoogleAuth, JWT } from 'google-auth-library';
+import type { CredentialBody } from 'google-auth-library';
 import { z } from 'zod';
 import type { ReaderContext, ReaderOp } from '#controller/contract.ts';
 import { bucketVerbs } from '#resources/bucket-verbs.ts';
@@ -28,9 +29,26 @@ export interface SignRequest {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/**
+ * Signs with a key in memory: no token is fetched and no metadata server asked. The library's own `credentials` option does the same and
+ * warns on stderr at each start.
+ */
+class KeyAuth extends GoogleAuth<JWT> {
+  readonly #email: string;
+
+  constructor(projectId: string, { email, privateKey }: SigningSettings) {
+    super({ projectId, authClient: new JWT({ email, key: privateKey }) });
+    this.#email = email;
+  }
+
+  override getCredentials(): Promise<CredentialBody> {
+    return Promise.resolve({ client_email: this.#email });
+  }
+}
+
 /** The SDK's signer with the reader's own key. */
 export function sdkSigner(settings: GcsSettings, signing: SigningSettings): UrlSigner {
-  const authClient = new JWT({ email: signing.email, key: signing.privateKey });
+  const authClient = new KeyAuth(settings.project, signing);
   const storage = new Storage({ ...storageOptions(settings), authClient });
   return {
     async sign({ bucket, key, action, now, expires, contentType, headers }) {
