@@ -1,23 +1,18 @@
-import type { EngineStore } from '#controller/store/engine-store.ts';
-import type { ProviderStore } from '#controller/store/provider-store.ts';
-import type { ReplayStore } from '#controller/store/replay-store.ts';
 import type { ResourceStore } from '#controller/store/resource-store.ts';
 import { createSqlEngineStore } from '#controller/store/sql-engine-store.ts';
 import { createSqlProviderStore } from '#controller/store/sql-provider-store.ts';
 import { createSqlReplayStore } from '#controller/store/sql-replay-store.ts';
 import { createSqlResourceStore } from '#controller/store/sql-resource-store.ts';
 import type { Sql, SqlOptions } from '#controller/store/sql.ts';
+import type { StoreUnderTest } from '#test/conformance/store-contract/fixture.ts';
+import { elapse } from './elapse.ts';
 import { createDatabase, type TestDatabase } from './postgres.ts';
 
-/** All SQL stores over one database of their own, each logged in as its own role. */
-export interface SqlStores extends AsyncDisposable {
+/** All SQL stores over one database of their own, each logged in as its own role; the contract's helpers take them as they are. */
+export interface SqlStores extends StoreUnderTest, AsyncDisposable {
   readonly db: TestDatabase;
   /** The controller's pool. */
   readonly sql: Sql;
-  readonly engine: EngineStore;
-  readonly resources: ResourceStore;
-  readonly providers: ProviderStore;
-  readonly replays: ReplayStore;
   /** Shards signalled so far. */
   readonly signalled: number[];
   /** Empties every table: as after the migrations. */
@@ -37,11 +32,10 @@ export async function createSqlStores(options: Partial<SqlOptions> = {}): Promis
     db,
     sql,
     engine: createSqlEngineStore({ sql, signals }),
-    resources: createSqlResourceStore({
-      api: db.sql('vibn_api', { max: 8 }),
-      platform: db.sql('vibn_platform'),
-      signals,
-    }),
+    resources: withOwners(
+      db,
+      createSqlResourceStore({ api: db.sql('vibn_api', { max: 12 }), platform: db.sql('vibn_platform'), signals }),
+    ),
     providers: createSqlProviderStore({ sql }),
     replays: createSqlReplayStore({ sql, signals }),
     signalled,
@@ -51,6 +45,40 @@ export async function createSqlStores(options: Partial<SqlOptions> = {}): Promis
       await db.owner`
         update shards set version = 0, trimmed_through = 0, topics_mark = 0, topics_marked_at = statement_timestamp()`;
     },
+    elapse: (ms) => elapse(db.owner, ms),
+    close: async () => undefined,
     [Symbol.asyncDispose]: () => db[Symbol.asyncDispose](),
   };
+}
+
+/** Tests declare owned rows through `mutate`; the API's role has no grant to name an owner, so it is done afterwards. */
+function withOwners(db: TestDatabase, resources: ResourceStore): ResourceStore {
+  return {
+    ...resources,
+    async mutate(input) {
+      const outcome = await resources.mutate(input);
+      for (const write of outcome.writes) {
+        if (write.op !== 'insert' || write.owner === null) continue;
+        const { uid, slot } = write.owner;
+        await db.owner`update resources set owner_uid = ${uid}, slot = ${slot} where uid = ${write.uid}`;
+      }
+      return outcome;
+    },
+  };
+}
+
+/** Resolves once `count` sessions of the database wait for a lock: asked again and again, not slept for. */
+export async function sessionsWaiting(db: TestDatabase, count: number): Promise<void> {
+  for (let waiting = 0; waiting < count;) {
+    const [row] = await db.owner<{ waiting: number }[]>`
+      select count(*)::int as waiting from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock'`;
+    waiting = row?.waiting ?? 0;
+  }
+}
+
+/** A promise and what opens it. */
+export function gate(): { readonly opened: Promise<void>; readonly open: () => void } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  return { opened: promise, open: resolve };
 }
