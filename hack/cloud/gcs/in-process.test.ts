@@ -54,9 +54,12 @@ describe('faults at the door of Cloud Storage', () => {
     cloud.put('bucket-1', 'a');
     const { id } = cloud.faults.add({ provider: 'gcs', fault: 'false-empty' });
     expect(cloud.ask('GET /storage/v1/b/bucket-1').status).toBe(404);
-    expect(cloud.ask('GET /storage/v1/b/bucket-1/o').json.items).toBeUndefined();
+    expect(cloud.ask('GET /storage/v1/b/bucket-1/o').json).toEqual({ kind: 'storage#objects' });
+    expect(cloud.ask('GET /bucket-1').text).toMatch(
+      /<ListBucketResult [^>]*><Name>bucket-1<\/Name><\/ListBucketResult>$/,
+    );
     expect(cloud.ask('PATCH /storage/v1/b/bucket-1', { body: { labels: { a: 'b' } } }).status).toBe(200);
-    expect(cloud.faults.fired(id)).toBe(2);
+    expect(cloud.faults.fired(id)).toBe(3);
   });
 
   it('stale answers reads as of a moment ago and leaves the present alone', () => {

@@ -268,6 +268,9 @@ describe('access to objects', () => {
     const cloud = withWorkspace([{ role: 'roles/storage.objectViewer', members: ['allUsers'] }]);
     cloud.put('bucket-1', 'a');
     expect(cloud.ask('GET /bucket-1/a').status).toBe(200);
+    expect(cloud.ask('GET /bucket-1?prefix=a').text).toMatch(
+      /<IsTruncated>false<\/IsTruncated><Contents><Key>a<\/Key>/,
+    );
     expect(cloud.ask('GET /bucket-1/none').text).toMatch(/NoSuchKey/);
     cloud.ask('PATCH /storage/v1/b/bucket-1', { body: { iamConfiguration: { publicAccessPrevention: 'enforced' } } });
     expect(cloud.ask('GET /bucket-1/a').status).toBe(403);

@@ -21,7 +21,14 @@ export const XML_ROUTES: readonly Route[] = [
   xml('PUT', OBJECT, { op: 'objects.insert', kind: 'write', run: write }),
   xml('POST', OBJECT, { op: 'objects.insert', kind: 'write', run: begin }),
   xml('DELETE', OBJECT, { op: 'objects.delete', kind: 'write', run: remove }),
-  xml('GET', BUCKET, { op: 'objects.list', kind: 'list', run: list }),
+  {
+    method: 'GET',
+    path: BUCKET,
+    op: 'objects.list',
+    kind: 'list',
+    run: list,
+    empty: (call) => listing(call.params[0] ?? '', ''),
+  },
   { method: 'OPTIONS', path: OBJECT, op: 'cors.preflight', kind: 'get', run: () => ({ status: 200, headers: {} }) },
 ];
 
@@ -123,9 +130,15 @@ function list(call: Call): CloudResponse {
     page.nextPageToken === undefined
       ? ''
       : `<NextContinuationToken>${escapeXml(page.nextPageToken)}</NextContinuationToken>`;
-  const head = `<Name>${escapeXml(bucket)}</Name><Prefix>${escapeXml(query.get('prefix') ?? '')}</Prefix><IsTruncated>${page.nextPageToken !== undefined}</IsTruncated>${next}`;
-  const body = `<?xml version='1.0' encoding='UTF-8'?><ListBucketResult xmlns='${XML_NAMESPACE}'>${head}${contents.join('')}${folders.join('')}</ListBucketResult>`;
-  return { status: 200, headers: { 'content-type': 'application/xml; charset=UTF-8' }, body: Buffer.from(body) };
+  const prefix = escapeXml(query.get('prefix') ?? '');
+  const head = `<Prefix>${prefix}</Prefix><IsTruncated>${page.nextPageToken !== undefined}</IsTruncated>${next}`;
+  return listing(bucket, `${head}${contents.join('')}${folders.join('')}`);
+}
+
+function listing(bucket: string, inner: string): CloudResponse {
+  const result = `<ListBucketResult xmlns='${XML_NAMESPACE}'><Name>${escapeXml(bucket)}</Name>${inner}</ListBucketResult>`;
+  const body = Buffer.from(`<?xml version='1.0' encoding='UTF-8'?>${result}`);
+  return { status: 200, headers: { 'content-type': 'application/xml; charset=UTF-8' }, body };
 }
 
 function checkLengthRange(header: string | undefined, size: number): void {
