@@ -121,7 +121,9 @@ function createMutation<Reply>(scope: PassScope, deps: PassDeps, request: CallRe
       const refused = isClearNo(error);
       if (!refused) scope.record.unknownOp ??= options.op;
       if (intent === null) return;
-      await writeAnswer(scope, deps, { nonce: intent.nonce, state: refused ? 'refused' : 'unknown', result: null });
+      // A clear no to a second send says nothing of the first one.
+      const state = refused && intent.state === 'announced' ? 'refused' : 'unknown';
+      await writeAnswer(scope, deps, { nonce: intent.nonce, state, result: null });
     },
     late(answer) {
       if (!answer.ok) return;

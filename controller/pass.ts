@@ -55,7 +55,10 @@ async function steps(pass: Pass, deps: PassDeps): Promise<Outcome> {
   const { scope, reconciler, progress } = pass;
   const { row, work, intents } = scope.passRow;
   const removeInMs = finishedRemoveInMs(reconciler.kind, row, scope.now);
-  if (removeInMs !== null && removeInMs > 0) return { type: 'finished', removeInMs };
+  if (removeInMs !== null && removeInMs > 0) {
+    // A sticky field may move the generation of a finished row: it is still what it was.
+    return row.observedGeneration < row.generation ? { type: 'converged' } : { type: 'finished', removeInMs };
+  }
   if (removeInMs !== null || isRemovedUnseen(row)) return removed(pass, removeInMs === null ? 'deleted' : 'expired');
 
   if (row.deletedAt === null) progress.dependencies = await readDependencies(scope, deps, reconciler.kind);

@@ -47,6 +47,7 @@ function noteReconciler(world: Map<string, string>): Reconciler<typeof Note, See
       return { verdict: 'act', actions: [{ type: 'write', effect, risk: 'free', text, changes }] };
     },
     resolve: () => 'undecided',
+    // oxlint-disable-next-line eslint/max-params -- the contract's own form
     async apply(_desired, target, action, ctx) {
       await ctx.call({ provider: 'notes', account: 'a', op: 'put', mutating: true, safety: 'repeatable' }, () => {
         if (action.text === undefined) world.delete(target.uid);
