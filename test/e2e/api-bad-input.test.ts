@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bucketManifest, bucketRef, startApi } from './api-support.ts';
 import type { TestApi } from './api-support.ts';
+import { apply, badInputs } from './api-bad-inputs.ts';
 import type { WireError } from '#api/errors.ts';
 
 let api: TestApi;
@@ -23,7 +24,8 @@ interface Raw {
 }
 
 /** Any request at all, with the root key. */
-async function raw(method: 'GET' | 'POST' | 'PUT', url: string, body?: string, headers: object = {}): Promise<Raw> {
+async function raw(line: `${'GET' | 'POST' | 'PUT'} ${string}`, body?: string, headers: object = {}): Promise<Raw> {
+  const [method, url] = line.split(' ') as ['GET', string];
   const response = await api.server.inject({
     method,
     url,
@@ -60,229 +62,12 @@ function expectShape(error: WireError): void {
   expect(JSON.stringify(error)).not.toMatch(/node_modules|\.ts:\d|at async/);
 }
 
-const apply = (manifest: unknown, more: object = {}) => ({ manifest, ...more });
 const manifest = bucketManifest;
 
-/** Each line: what is wrong, the call, the code, the path named. */
-const wrong: readonly (readonly [
-  what: string,
-  procedure: string,
-  input: unknown,
-  code: string,
-  path: string | null,
-])[] = [
-  ['an unknown kind', 'resources.apply', apply({ ...manifest(), kind: 'Buckets' }), 'VALIDATION', 'manifest.kind'],
-  ['an unknown kind of a read', 'resources.get', { ...bucketRef(), kind: 'Nope' }, 'VALIDATION', 'kind'],
-  [
-    'an unknown apiVersion',
-    'resources.apply',
-    apply({ ...manifest(), apiVersion: 'v2' }),
-    'VALIDATION',
-    'manifest.apiVersion',
-  ],
-  [
-    'an unknown field of the spec',
-    'resources.apply',
-    apply(manifest('x', { spec: { colour: 'red' } })),
-    'VALIDATION',
-    'manifest.spec.colour',
-  ],
-  [
-    'an unknown field of the envelope',
-    'resources.apply',
-    apply({ ...manifest(), specs: {} }),
-    'VALIDATION',
-    'manifest.specs',
-  ],
-  ['an unknown field of the input', 'resources.apply', apply(manifest(), { force: true }), 'VALIDATION', 'force'],
-  [
-    'a wrong type',
-    'resources.apply',
-    apply(manifest('x', { spec: { versioning: 'yes' } })),
-    'VALIDATION',
-    'manifest.spec.versioning',
-  ],
-  [
-    'a wrong value',
-    'resources.apply',
-    apply(manifest('x', { spec: { storageClass: 'ICE' } })),
-    'VALIDATION',
-    'manifest.spec.storageClass',
-  ],
-  [
-    'a nested wrong value',
-    'resources.apply',
-    apply(manifest('x', { spec: { lifecycle: [{ deleteAfterDays: 0 }] } })),
-    'VALIDATION',
-    'manifest.spec.lifecycle[0].deleteAfterDays',
-  ],
-  ['a bad name', 'resources.apply', apply(manifest('Not-A-Name')), 'VALIDATION', 'manifest.metadata.name'],
-  [
-    'a name that is too long',
-    'resources.apply',
-    apply(manifest('a'.repeat(33))),
-    'VALIDATION',
-    'manifest.metadata.name',
-  ],
-  [
-    'a bad workspace',
-    'resources.apply',
-    apply(manifest('x', { workspace: 'a-b' })),
-    'VALIDATION',
-    'manifest.metadata.workspace',
-  ],
-  [
-    'a workspace that does not exist',
-    'resources.apply',
-    apply(manifest('x', { workspace: 'nowhere' })),
-    'VALIDATION',
-    'manifest.metadata.workspace',
-  ],
-  [
-    'text that Postgres cannot store',
-    'resources.apply',
-    apply(manifest('x', { metadata: { annotations: { a: '\u0000' } } })),
-    'VALIDATION',
-    'manifest.metadata.annotations.a',
-  ],
-  [
-    'a lone surrogate',
-    'resources.apply',
-    apply(manifest('x', { metadata: { annotations: { a: '\ud800' } } })),
-    'VALIDATION',
-    'manifest.metadata.annotations.a',
-  ],
-  [
-    'an immutable change',
-    'resources.apply',
-    apply(manifest('there', { spec: { objectRetention: true } })),
-    'VALIDATION',
-    'manifest.spec.objectRetention',
-  ],
-  [
-    'a dangling reference',
-    'resources.apply',
-    apply({ ...manifest('d', { spec: { bucket: 'absent', name: 'a' } }), kind: 'ObjectDeletion' }),
-    'VALIDATION',
-    'manifest.spec.bucket',
-  ],
-  ['no manifest', 'resources.apply', {}, 'VALIDATION', 'manifest'],
-  ['a manifest that is text', 'resources.apply', apply('Bucket'), 'VALIDATION', 'manifest'],
-  ['an input that is a list', 'resources.apply', [1], 'VALIDATION', ''],
-  ['an input that is null', 'resources.get', null, 'VALIDATION', ''],
-  [
-    'a stale generation',
-    'resources.apply',
-    apply(manifest('there'), { ifGeneration: 7 }),
-    'GENERATION_CONFLICT',
-    'ifGeneration',
-  ],
-  [
-    'a negative generation',
-    'resources.apply',
-    apply(manifest('there'), { ifGeneration: -1 }),
-    'VALIDATION',
-    'ifGeneration',
-  ],
-  [
-    'a plan that is unknown',
-    'resources.apply',
-    apply(manifest('there'), { planHash: 'abc' }),
-    'PLAN_STALE',
-    'planHash',
-  ],
-  ['an empty requestId', 'resources.apply', apply(manifest('there'), { requestId: '' }), 'VALIDATION', 'requestId'],
-  [
-    'a requestId with a space',
-    'resources.apply',
-    apply(manifest('there'), { requestId: 'a b' }),
-    'VALIDATION',
-    'requestId',
-  ],
-  [
-    'a requestId of 65 characters',
-    'resources.apply',
-    apply(manifest('there'), { requestId: 'a'.repeat(65) }),
-    'VALIDATION',
-    'requestId',
-  ],
-  ['a patch of a missing row', 'resources.patch', { ...bucketRef('absent'), patch: {} }, 'NOT_FOUND', null],
-  ['the same row twice', 'resources.apply_all', { manifests: [manifest(), manifest()] }, 'VALIDATION', 'manifests[1]'],
-  [
-    'two workspaces',
-    'resources.apply_all',
-    { manifests: [manifest(), manifest('x', { workspace: 'beta' })] },
-    'VALIDATION',
-    'manifests[1].metadata.workspace',
-  ],
-  ['no manifests', 'resources.apply_all', { manifests: [] }, 'VALIDATION', 'manifests'],
-  [
-    'too many manifests',
-    'resources.apply_all',
-    { manifests: Array.from({ length: 201 }, (_, n) => manifest(`b${n}`)) },
-    'VALIDATION',
-    'manifests',
-  ],
-  ['too large a page', 'resources.list', { limit: 501 }, 'VALIDATION', 'limit'],
-  ['a made-up cursor', 'resources.list', { cursor: 'made-up' }, 'VALIDATION', 'cursor'],
-  [
-    'a cursor of another call',
-    'resources.list',
-    { cursor: Buffer.from('["watch","acme",1]').toString('base64url') },
-    'VALIDATION',
-    'cursor',
-  ],
-  ['too long a wait', 'resources.wait', { refs: [bucketRef('there')], timeoutMs: 60_001 }, 'VALIDATION', 'timeoutMs'],
-  ['a wait for nothing', 'resources.wait', { refs: [] }, 'VALIDATION', 'refs'],
-  ['a wait for a missing row', 'resources.wait', { refs: [bucketRef('absent')] }, 'NOT_FOUND', null],
-  [
-    'a wait with an unknown kind',
-    'resources.wait',
-    { refs: [bucketRef('there'), { ...bucketRef(), kind: 'X' }] },
-    'VALIDATION',
-    'refs[1].kind',
-  ],
-  [
-    'a verb with an unknown field',
-    'storage.buckets.create',
-    { workspace: 'acme', region: 'us' },
-    'VALIDATION',
-    'region',
-  ],
-  [
-    'too long a link',
-    'storage.presign_download',
-    { workspace: 'acme', bucket: 'there', key: 'a', ttlSeconds: 901 },
-    'VALIDATION',
-    'ttlSeconds',
-  ],
-  ['a key without scopes', 'keys.create', { workspace: 'acme', scopes: [] }, 'VALIDATION', 'scopes'],
-  ['a scope off the pattern', 'keys.create', { workspace: 'acme', scopes: ['Storage'] }, 'VALIDATION', 'scopes[0]'],
-  [
-    'a key that has expired already',
-    'keys.create',
-    { workspace: 'acme', scopes: ['*'], expires_at: '2020-01-01T00:00:00Z' },
-    'VALIDATION',
-    'expires_at',
-  ],
-  ['too fast a replay', 'replays.create', { ratePerSecond: 1_001 }, 'VALIDATION', 'ratePerSecond'],
-  ['a replay of an unknown kind', 'replays.create', { selector: { kind: 'X' } }, 'VALIDATION', 'selector.kind'],
-  ['an unknown replay', 'replays.get', { id: 'absent' }, 'NOT_FOUND', null],
-  ['a thaw of an unknown account', 'providers.thaw', { provider: 'gcs', account: 'absent' }, 'NOT_FOUND', null],
-  [
-    'a decision about nothing',
-    'decisions.resolve',
-    { ...bucketRef('there'), effect: 'create:1', outcome: 'happened', evidence: 'x' },
-    'NOT_FOUND',
-    null,
-  ],
-  ['an unknown procedure', 'resources.purge', {}, 'NOT_FOUND', null],
-];
-
 describe('bad input', () => {
-  it.each(wrong)('%s gets one clear error and writes nothing', async (_what, procedure, input, code, path) => {
+  it.each(badInputs)('$what gets one clear error and writes nothing', async ({ procedure, input, code, path }) => {
     const before = await versionOf();
-    const { status, error, headers } = await raw('POST', `/trpc/${procedure}`, JSON.stringify(input));
+    const { status, error, headers } = await raw(`POST /trpc/${procedure}`, JSON.stringify(input));
     expectShape(error);
     expect(error.data).toMatchObject({ code, path, httpStatus: status, procedure });
     expect(headers['x-request-id']).toBe(error.data.requestId);
@@ -292,7 +77,7 @@ describe('bad input', () => {
 
   it('lists all problems, at most 50, and repeats the first at the top', async () => {
     const spec = Object.fromEntries(Array.from({ length: 60 }, (_, index) => [`field${index}`, 1]));
-    const { error } = await raw('POST', '/trpc/resources.apply', JSON.stringify(apply(manifest('x', { spec }))));
+    const { error } = await raw('POST /trpc/resources.apply', JSON.stringify(apply(manifest('x', { spec }))));
     expect(error.data.issues).toHaveLength(50);
     expect(error.data.path).toBe(error.data.issues[0]?.path);
     expect(error.data.issues[0]).toMatchObject({ allowed: expect.arrayContaining(['versioning']) });
@@ -323,7 +108,7 @@ describe('hostile JSON', () => {
     ['constructor', inSpec('{"constructor":{"prototype":{}}}')],
   ])('%s is refused as VALIDATION within 50 ms', async (_what, body) => {
     const began = performance.now();
-    const { status, error } = await raw('POST', '/trpc/resources.apply', body);
+    const { status, error } = await raw('POST /trpc/resources.apply', body);
     expect(performance.now() - began).toBeLessThan(50);
     expect(status).toBe(400);
     expectShape(error);
@@ -342,40 +127,65 @@ describe('hostile JSON', () => {
   });
 
   it('refuses a body over 1 MB before it is read', async () => {
-    const { status, error } = await raw('POST', '/trpc/resources.apply', inSpec(`{"x":"${'a'.repeat(1_048_576)}"}`));
+    const { status, error } = await raw('POST /trpc/resources.apply', inSpec(`{"x":"${'a'.repeat(1_048_576)}"}`));
     expect(status).toBe(413);
     expectShape(error);
     expect(error.data.code).toBe('PAYLOAD_TOO_LARGE');
   });
 
   it('checks the input of a query by GET just so', async () => {
-    const { error } = await raw('GET', `/trpc/resources.get?input=${encodeURIComponent('{"__proto__":1}')}`);
+    const { error } = await raw(`GET /trpc/resources.get?input=${encodeURIComponent('{"__proto__":1}')}`);
     expect(error.data).toMatchObject({ code: 'VALIDATION', path: '__proto__' });
   });
 });
 
 describe('malformed requests', () => {
   it.each([
-    ['no such route', 'GET', '/nothing', undefined, 404],
-    ['another method', 'PUT', '/trpc/resources.get', '{}', 404],
-    ['a mutation by GET', 'GET', '/trpc/resources.apply?input=%7B%7D', undefined, 400],
-    ['a batch flag that is not 1', 'POST', '/trpc/resources.get?batch=yes', '{}', 400],
-    ['a batch that is a list', 'POST', '/trpc/resources.get,resources.get?batch=1', '[{},{}]', 400],
-    ['a batch that is text', 'POST', '/trpc/resources.get?batch=1', '"x"', 400],
-    ['a batch with an input for no call', 'POST', '/trpc/resources.get?batch=1', '{"1":{}}', 400],
-    ['a batch with an empty name', 'POST', '/trpc/resources.get,,kinds.list?batch=1', '{}', 400],
-    ['a batch of 21', 'POST', `/trpc/${Array(21).fill('kinds.list').join(',')}?batch=1`, '{}', 400],
-    ['a batch of queries and mutations', 'POST', '/trpc/kinds.list,resources.apply?batch=1', '{"0":{},"1":{}}', 400],
-    ['a broken escape in the path', 'GET', '/trpc/%E0%A4%A', undefined, 400],
-  ] as const)('%s: one clear error', async (_what, method, url, body, status) => {
-    const answer = await raw(method, url, body);
+    { what: 'no such route', line: 'GET /nothing', body: undefined, status: 404 },
+    { what: 'another method', line: 'PUT /trpc/resources.get', body: '{}', status: 404 },
+    { what: 'a mutation by GET', line: 'GET /trpc/resources.apply?input=%7B%7D', body: undefined, status: 400 },
+    { what: 'a batch flag that is not 1', line: 'POST /trpc/resources.get?batch=yes', body: '{}', status: 400 },
+    {
+      what: 'a batch that is a list',
+      line: 'POST /trpc/resources.get,resources.get?batch=1',
+      body: '[{},{}]',
+      status: 400,
+    },
+    { what: 'a batch that is text', line: 'POST /trpc/resources.get?batch=1', body: '"x"', status: 400 },
+    {
+      what: 'a batch with an input for no call',
+      line: 'POST /trpc/resources.get?batch=1',
+      body: '{"1":{}}',
+      status: 400,
+    },
+    {
+      what: 'a batch with an empty name',
+      line: 'POST /trpc/resources.get,,kinds.list?batch=1',
+      body: '{}',
+      status: 400,
+    },
+    {
+      what: 'a batch of 21',
+      line: `POST /trpc/${Array(21).fill('kinds.list').join(',')}?batch=1`,
+      body: '{}',
+      status: 400,
+    },
+    {
+      what: 'a batch of queries and mutations',
+      line: 'POST /trpc/kinds.list,resources.apply?batch=1',
+      body: '{"0":{},"1":{}}',
+      status: 400,
+    },
+    { what: 'a broken escape in the path', line: 'GET /trpc/%E0%A4%A', body: undefined, status: 400 },
+  ] as const)('$what: one clear error', async ({ line, body, status }) => {
+    const answer = await raw(line, body);
     expect(answer.status).toBe(status);
     expectShape(answer.error);
     expect(answer.headers['x-request-id']).toBe(answer.error.data.requestId);
   });
 
   it('refuses another content type and says which', async () => {
-    const { status, error } = await raw('POST', '/trpc/kinds.list', 'a=1', {
+    const { status, error } = await raw('POST /trpc/kinds.list', 'a=1', {
       'content-type': 'application/x-www-form-urlencoded',
     });
     expect(status).toBe(400);
@@ -402,7 +212,7 @@ describe('malformed requests', () => {
 
   it('says UNAVAILABLE, and nothing else, when the database does not answer', async () => {
     const { resources } = api.stores;
-    const { get } = resources;
+    const get = resources.get.bind(resources);
     Object.assign(resources, {
       get: () => Promise.reject(Object.assign(new Error('secret host db-1'), { code: 'ECONNREFUSED' })),
     });

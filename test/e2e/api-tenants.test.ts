@@ -113,6 +113,12 @@ beforeAll(async () => {
 });
 afterAll(() => api.close());
 
+interface Sent {
+  readonly message: string;
+  readonly code: number;
+  readonly data: Record<string, unknown>;
+}
+
 /** The error of an answer, of a stream too, without what differs by request. */
 async function errorOf(procedure: string, input: object): Promise<object> {
   const response = await api.server.inject({
@@ -122,9 +128,8 @@ async function errorOf(procedure: string, input: object): Promise<object> {
     payload: JSON.stringify(input),
   });
   const streamed = /event: serialized-error\ndata: (.*)\n/.exec(response.body)?.[1];
-  const { error } = (streamed === undefined ? response.json() : { error: JSON.parse(streamed) }) as {
-    error?: { message: string; code: number; data: Record<string, unknown> };
-  };
+  const error: Sent | undefined =
+    streamed === undefined ? response.json<{ error?: Sent }>().error : (JSON.parse(streamed) as Sent);
   if (error === undefined) throw new Error(`${procedure} answered ${response.body.slice(0, 300)}`);
   const { procedure: _procedure, requestId: _id, ...data } = error.data;
   return { message: error.message, code: error.code, data };

@@ -111,7 +111,7 @@ describe('watching', () => {
     const list = await client.resources.list({ workspace: 'acme' });
     const watch = reader({ workspace: 'acme', cursor: list.watchCursor ?? '' });
     await watch.items.next();
-    const quiet = api.signals.signal;
+    const quiet = api.signals.signal.bind(api.signals);
     Object.assign(api.signals, { signal: () => undefined });
     await declare('untold');
     Object.assign(api.signals, { signal: quiet });

@@ -1,0 +1,236 @@
+import { bucketManifest, bucketRef } from './api-support.ts';
+
+export const apply = (manifest: unknown, more: object = {}) => ({ manifest, ...more });
+const manifest = bucketManifest;
+
+/** Bad inputs. Each line: what is wrong, the call, the code, the path named. A Bucket "there" with versioning exists in acme. */
+const lines: readonly (readonly [
+  what: string,
+  procedure: string,
+  input: unknown,
+  code: string,
+  path: string | null,
+])[] = [
+  ['an unknown kind', 'resources.apply', apply({ ...manifest(), kind: 'Buckets' }), 'VALIDATION', 'manifest.kind'],
+  ['an unknown kind of a read', 'resources.get', { ...bucketRef(), kind: 'Nope' }, 'VALIDATION', 'kind'],
+  [
+    'an unknown apiVersion',
+    'resources.apply',
+    apply({ ...manifest(), apiVersion: 'v2' }),
+    'VALIDATION',
+    'manifest.apiVersion',
+  ],
+  [
+    'an unknown field of the spec',
+    'resources.apply',
+    apply(manifest('x', { spec: { colour: 'red' } })),
+    'VALIDATION',
+    'manifest.spec.colour',
+  ],
+  [
+    'an unknown field of the envelope',
+    'resources.apply',
+    apply({ ...manifest(), specs: {} }),
+    'VALIDATION',
+    'manifest.specs',
+  ],
+  ['an unknown field of the input', 'resources.apply', apply(manifest(), { force: true }), 'VALIDATION', 'force'],
+  [
+    'a wrong type',
+    'resources.apply',
+    apply(manifest('x', { spec: { versioning: 'yes' } })),
+    'VALIDATION',
+    'manifest.spec.versioning',
+  ],
+  [
+    'a wrong value',
+    'resources.apply',
+    apply(manifest('x', { spec: { storageClass: 'ICE' } })),
+    'VALIDATION',
+    'manifest.spec.storageClass',
+  ],
+  [
+    'a nested wrong value',
+    'resources.apply',
+    apply(manifest('x', { spec: { lifecycle: [{ deleteAfterDays: 0 }] } })),
+    'VALIDATION',
+    'manifest.spec.lifecycle[0].deleteAfterDays',
+  ],
+  ['a bad name', 'resources.apply', apply(manifest('Not-A-Name')), 'VALIDATION', 'manifest.metadata.name'],
+  [
+    'a name that is too long',
+    'resources.apply',
+    apply(manifest('a'.repeat(33))),
+    'VALIDATION',
+    'manifest.metadata.name',
+  ],
+  [
+    'a bad workspace',
+    'resources.apply',
+    apply(manifest('x', { workspace: 'a-b' })),
+    'VALIDATION',
+    'manifest.metadata.workspace',
+  ],
+  [
+    'a workspace that does not exist',
+    'resources.apply',
+    apply(manifest('x', { workspace: 'nowhere' })),
+    'VALIDATION',
+    'manifest.metadata.workspace',
+  ],
+  [
+    'text that Postgres cannot store',
+    'resources.apply',
+    apply(manifest('x', { metadata: { annotations: { a: '\u0000' } } })),
+    'VALIDATION',
+    'manifest.metadata.annotations.a',
+  ],
+  [
+    'a lone surrogate',
+    'resources.apply',
+    apply(manifest('x', { metadata: { annotations: { a: '\ud800' } } })),
+    'VALIDATION',
+    'manifest.metadata.annotations.a',
+  ],
+  [
+    'an immutable change',
+    'resources.apply',
+    apply(manifest('there', { spec: { objectRetention: true } })),
+    'VALIDATION',
+    'manifest.spec.objectRetention',
+  ],
+  [
+    'a dangling reference',
+    'resources.apply',
+    apply({ ...manifest('d', { spec: { bucket: 'absent', name: 'a' } }), kind: 'ObjectDeletion' }),
+    'VALIDATION',
+    'manifest.spec.bucket',
+  ],
+  ['no manifest', 'resources.apply', {}, 'VALIDATION', 'manifest'],
+  ['a manifest that is text', 'resources.apply', apply('Bucket'), 'VALIDATION', 'manifest'],
+  ['an input that is a list', 'resources.apply', [1], 'VALIDATION', ''],
+  ['an input that is null', 'resources.get', null, 'VALIDATION', ''],
+  [
+    'a stale generation',
+    'resources.apply',
+    apply(manifest('there'), { ifGeneration: 7 }),
+    'GENERATION_CONFLICT',
+    'ifGeneration',
+  ],
+  [
+    'a negative generation',
+    'resources.apply',
+    apply(manifest('there'), { ifGeneration: -1 }),
+    'VALIDATION',
+    'ifGeneration',
+  ],
+  [
+    'a plan that is unknown',
+    'resources.apply',
+    apply(manifest('there'), { planHash: 'abc' }),
+    'PLAN_STALE',
+    'planHash',
+  ],
+  ['an empty requestId', 'resources.apply', apply(manifest('there'), { requestId: '' }), 'VALIDATION', 'requestId'],
+  [
+    'a requestId with a space',
+    'resources.apply',
+    apply(manifest('there'), { requestId: 'a b' }),
+    'VALIDATION',
+    'requestId',
+  ],
+  [
+    'a requestId of 65 characters',
+    'resources.apply',
+    apply(manifest('there'), { requestId: 'a'.repeat(65) }),
+    'VALIDATION',
+    'requestId',
+  ],
+  ['a patch of a missing row', 'resources.patch', { ...bucketRef('absent'), patch: {} }, 'NOT_FOUND', null],
+  ['the same row twice', 'resources.apply_all', { manifests: [manifest(), manifest()] }, 'VALIDATION', 'manifests[1]'],
+  [
+    'two workspaces',
+    'resources.apply_all',
+    { manifests: [manifest(), manifest('x', { workspace: 'beta' })] },
+    'VALIDATION',
+    'manifests[1].metadata.workspace',
+  ],
+  ['no manifests', 'resources.apply_all', { manifests: [] }, 'VALIDATION', 'manifests'],
+  [
+    'too many manifests',
+    'resources.apply_all',
+    { manifests: Array.from({ length: 201 }, (_, n) => manifest(`b${n}`)) },
+    'VALIDATION',
+    'manifests',
+  ],
+  ['too large a page', 'resources.list', { limit: 501 }, 'VALIDATION', 'limit'],
+  ['a made-up cursor', 'resources.list', { cursor: 'made-up' }, 'VALIDATION', 'cursor'],
+  [
+    'a cursor of another call',
+    'resources.list',
+    { cursor: Buffer.from('["watch","acme",1]').toString('base64url') },
+    'VALIDATION',
+    'cursor',
+  ],
+  ['too long a wait', 'resources.wait', { refs: [bucketRef('there')], timeoutMs: 60_001 }, 'VALIDATION', 'timeoutMs'],
+  ['a wait for nothing', 'resources.wait', { refs: [] }, 'VALIDATION', 'refs'],
+  ['a wait for a missing row', 'resources.wait', { refs: [bucketRef('absent')] }, 'NOT_FOUND', null],
+  [
+    'a wait with an unknown kind',
+    'resources.wait',
+    { refs: [bucketRef('there'), { ...bucketRef(), kind: 'X' }] },
+    'VALIDATION',
+    'refs[1].kind',
+  ],
+  [
+    'a verb with an unknown field',
+    'storage.buckets.create',
+    { workspace: 'acme', region: 'us' },
+    'VALIDATION',
+    'region',
+  ],
+  [
+    'too long a link',
+    'storage.presign_download',
+    { workspace: 'acme', bucket: 'there', key: 'a', ttlSeconds: 901 },
+    'VALIDATION',
+    'ttlSeconds',
+  ],
+  ['a key without scopes', 'keys.create', { workspace: 'acme', scopes: [] }, 'VALIDATION', 'scopes'],
+  ['a scope off the pattern', 'keys.create', { workspace: 'acme', scopes: ['Storage'] }, 'VALIDATION', 'scopes[0]'],
+  [
+    'a key that has expired already',
+    'keys.create',
+    { workspace: 'acme', scopes: ['*'], expires_at: '2020-01-01T00:00:00Z' },
+    'VALIDATION',
+    'expires_at',
+  ],
+  ['too fast a replay', 'replays.create', { ratePerSecond: 1_001 }, 'VALIDATION', 'ratePerSecond'],
+  ['a replay of an unknown kind', 'replays.create', { selector: { kind: 'X' } }, 'VALIDATION', 'selector.kind'],
+  ['an unknown replay', 'replays.get', { id: 'absent' }, 'NOT_FOUND', null],
+  ['a thaw of an unknown account', 'providers.thaw', { provider: 'gcs', account: 'absent' }, 'NOT_FOUND', null],
+  [
+    'a decision about nothing',
+    'decisions.resolve',
+    { ...bucketRef('there'), effect: 'create:1', outcome: 'happened', evidence: 'x' },
+    'NOT_FOUND',
+    null,
+  ],
+  ['an unknown procedure', 'resources.purge', {}, 'NOT_FOUND', null],
+];
+
+export interface BadInput {
+  readonly what: string;
+  readonly procedure: string;
+  readonly input: unknown;
+  readonly code: string;
+  readonly path: string | null;
+}
+
+export const badInputs: readonly BadInput[] = lines.map(([what, procedure, input, code, path]) => ({
+  what,
+  procedure,
+  input,
+  code,
+  path,
+}));
