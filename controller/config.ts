@@ -5,6 +5,7 @@ import { budgetNames, providerNames } from './gateway/budgets.ts';
 import { logLevels } from './log.ts';
 import type { LogLevel } from './log.ts';
 import { budgetSchema, createOptions } from './options.ts';
+import { loginUrl } from './store/sql.ts';
 import type { Budget, Options, optionsSchema } from './options.ts';
 
 /**
@@ -125,11 +126,8 @@ function databaseUrl(reader: EnvReader): string {
     });
     return '';
   }
-  const url = URL.parse(postgresUrl(reader, 'DATABASE_URL'));
-  if (url === null) return '';
-  url.username = 'vibn_controller';
-  url.password = encodeURIComponent(password);
-  return url.href;
+  const url = postgresUrl(reader, 'DATABASE_URL');
+  return URL.canParse(url) ? loginUrl(url, 'vibn_controller', password) : '';
 }
 
 function postgresUrl(reader: EnvReader, name: string): string {

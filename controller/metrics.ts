@@ -18,6 +18,8 @@ export interface Metrics {
   readonly lateAnswers: Counter<'provider' | 'op'>;
   /** Calls that the gateway refused without sending: throttled, breaker, frozen, residency. */
   readonly refusedCalls: Counter<'provider' | 'why'>;
+  /** Calls waiting for a place in their account's queue. */
+  readonly callsWaiting: Gauge<'provider' | 'account'>;
   readonly breakerOpen: Gauge<'provider' | 'account'>;
   readonly probes: Counter<'provider' | 'account'>;
   /** Claimed rows that this process holds. */
@@ -75,6 +77,7 @@ export function createMetrics(input: { readonly process?: boolean } = {}): Metri
     callSeconds: seconds('provider_call', 'Provider calls', { labels: ['provider', 'op'], buckets: secondsSlow }),
     lateAnswers: counter('provider_late_answers', 'Answers after the deadline', ['provider', 'op']),
     refusedCalls: counter('provider_calls_refused', 'Calls refused before they were sent', ['provider', 'why']),
+    callsWaiting: gauge('provider_calls_waiting', 'Calls waiting for a place', ['provider', 'account']),
     breakerOpen: gauge('breaker_open', '1 while the breaker of the account is open', ['provider', 'account']),
     probes: counter('probes', 'Probes of open breakers', ['provider', 'account']),
     passesInFlight: gauge('passes_in_flight', 'Claimed rows being reconciled'),

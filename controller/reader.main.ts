@@ -27,7 +27,7 @@ await runRole({
     const store = createSqlEngineStore({ sql, signals });
     const admin = createSqlAdminStore({ api: sql, platform: sql, controller: sql });
     const providers = createSqlProviderStore({ sql });
-    const gateway = createGateway({ providers, clock, rng, options: config.options.gateway, log, metrics });
+    const gateway = createGateway({ providers, store, clock, rng, options: config.options.gateway, log, metrics });
     const { reconcilers, readers } = config.registry;
     const kinds = createKindRegistry(reconcilers.map((reconciler) => reconciler.kind));
     const { engine: options, reader } = config.options;

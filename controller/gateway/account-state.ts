@@ -18,7 +18,14 @@ export interface AccountStates {
   /** Accounts that were frozen when last asked and are no longer: thawed, or the freeze has ended. */
   thawed(): readonly AccountName[];
   open(): readonly ProviderRow[];
+  /** Whether a freeze or hold ends at a database time, and that time was not learnt lately. */
+  wantsTime(): boolean;
+  /** The database's time as it has just answered, ms. */
+  learnTime(now: number): void;
 }
+
+/** The database's time is asked for again after this; until then this process's monotonic clock carries it. */
+const timeAgeMaxMs = 60_000;
 
 export interface AccountStatesInput {
   readonly clock: Clock;
@@ -32,16 +39,19 @@ export function createAccountStates({ clock, options, metrics }: AccountStatesIn
   /** Monotonic ms until which this process holds an account by itself. */
   const holds = new Map<string, number>();
 
+  /** The database's time at a monotonic time of ours: worker clocks are never compared with the database's. */
+  let known: { readonly at: number; readonly now: number } | null = null;
+  const databaseNow = (): number => (known === null ? clock.now() : known.now + clock.monotonic() - known.at);
+
   const heldFor = (name: AccountName): number => {
     const own = (holds.get(keyOf(name)) ?? 0) - clock.monotonic();
-    // Another replica's hold is only politeness towards the provider: a skewed wall clock costs a 429, never more.
-    const others = Math.min((rows.get(keyOf(name))?.blockedUntil ?? 0) - clock.now(), options.blockMaxMs);
+    const others = Math.min((rows.get(keyOf(name))?.blockedUntil ?? 0) - databaseNow(), options.blockMaxMs);
     return Math.ceil(Math.max(0, own, others));
   };
 
   const freezeOf = (row: ProviderRow | undefined): ProviderRow['frozen'] => {
     const frozen = row?.frozen ?? null;
-    return frozen === null || frozen.until === null || frozen.until > clock.now() ? frozen : null;
+    return frozen === null || frozen.until === null || frozen.until > databaseNow() ? frozen : null;
   };
 
   const state = (name: AccountName): GatewayState => {
@@ -78,6 +88,13 @@ export function createAccountStates({ clock, options, metrics }: AccountStatesIn
       return thawed;
     },
     open: () => [...rows.values()].filter((row) => row.breaker === 'open'),
+    wantsTime() {
+      const ends = [...rows.values()].some((row) => row.blockedUntil !== null || typeof row.frozen?.until === 'number');
+      return ends && (known === null || clock.monotonic() - known.at >= timeAgeMaxMs);
+    },
+    learnTime(now) {
+      known = { at: clock.monotonic(), now };
+    },
   };
 }
 

@@ -8,6 +8,7 @@ import type { Claim } from '#controller/store/rows.ts';
 import { createFixedRng, createVirtualClock, settled } from '#controller/testing.ts';
 import { createMemoryDatabase } from '#test/simulation/memory-store/database.ts';
 import { createMemoryProviderStore } from '#test/simulation/memory-store/provider-store.ts';
+import { createMemoryStores } from '#test/simulation/memory-store/stores.ts';
 import { BreakerOpen, DeadlineExceeded, Frozen, ResidencyViolation, Throttled, createGateway } from './gateway.ts';
 import type { GatewayCall, LateAnswer } from './gateway.ts';
 
@@ -25,6 +26,12 @@ function build(gatewayOptions: NonNullable<Parameters<typeof createOptions>[0]>[
   const providers = { ...createMemoryProviderStore(db), claimProbe: async () => claim };
   const { gateway: options } = createOptions({ gateway: gatewayOptions });
   const make = () => createGateway({ providers, clock, rng, options, log: silentLogger, metrics });
+  /** A replica whose wall clock is off by `ms`. */
+  const makeSkewed = (ms: number) => {
+    const skewed = { ...clock, now: () => clock.now() + ms };
+    const store = createMemoryStores(db).engine;
+    return createGateway({ providers, store, clock: skewed, rng, options, log: silentLogger, metrics });
+  };
   const gateway = make();
   const start = () =>
     gateway.start({
@@ -33,7 +40,7 @@ function build(gatewayOptions: NonNullable<Parameters<typeof createOptions>[0]>[
       onProbe: (_claim, claimSentAt) => void probed.push(claimSentAt),
       onUsable: (provider, name) => void usable.push(`${provider}/${name}`),
     });
-  return { clock, gateway, make, start, providers, probed, usable, metrics };
+  return { clock, gateway, make, makeSkewed, start, providers, probed, usable, metrics };
 }
 
 type Change = Partial<Omit<GatewayCall<string>, 'options'>> & { readonly options?: Partial<CallOptions<string>> };
@@ -303,6 +310,23 @@ describe('a freeze', () => {
     expect(world.usable).toEqual(['gcs/p1']);
     await world.gateway.stop();
   });
+
+  it.each([-600_000, 600_000])(
+    'ends by the database’s time, also where the wall clock is off by %i ms',
+    async (skew) => {
+      const world = build();
+      await world.providers.freeze({ ...account, by: 'sre', why: 'storm', forMs: 60_000 });
+      await world.providers.block({ ...account, forMs: 5_000 });
+      const gateway = world.makeSkewed(skew);
+      await gateway.start();
+      expect(gateway.state('gcs', 'p1').blockedForMs).toBe(5_000);
+      await world.clock.advance(59_000);
+      expect(gateway.state('gcs', 'p1')).toMatchObject({ blockedForMs: 0, frozen: { by: 'sre' } });
+      await world.clock.advance(1_000);
+      expect(gateway.state('gcs', 'p1').frozen).toBe(null);
+      await gateway.stop();
+    },
+  );
 
   it('refuses with Frozen, which names nobody else', () => {
     expect(new Frozen('sre', 'why').message).not.toContain('sre');

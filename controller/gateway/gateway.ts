@@ -1,8 +1,10 @@
 import PQueue from 'p-queue';
+import { platformShard } from '#resources/shard.ts';
 import type { Clock, Rng } from '#controller/clock.ts';
 import type { Logger } from '#controller/log.ts';
 import type { Metrics } from '#controller/metrics.ts';
 import type { GatewayOptions } from '#controller/options.ts';
+import type { EngineStore } from '#controller/store/engine-store.ts';
 import type { ProviderStore } from '#controller/store/provider-store.ts';
 import { createLoop } from '#controller/supervisor.ts';
 import { createAccountStates } from './account-state.ts';
@@ -42,6 +44,8 @@ export interface RunningGateway extends Gateway {
 
 export interface GatewayInput {
   readonly providers: ProviderStore;
+  /** Tells the database's time, by which freezes and holds end; without it, this process's wall clock stands in. */
+  readonly store?: Pick<EngineStore, 'readRows'>;
   readonly clock: Clock;
   readonly rng: Rng;
   readonly options: GatewayOptions;
@@ -53,7 +57,7 @@ export interface GatewayInput {
 const beforeSendMax = 3;
 
 export function createGateway(input: GatewayInput): RunningGateway {
-  const { providers, clock, options, log, metrics } = input;
+  const { providers, store, clock, options, log, metrics } = input;
   let handlers: GatewayHandlers | undefined;
   const usable = (name: AccountName): void => handlers?.onUsable(name.provider, name.account);
   const states = createAccountStates(input);
@@ -63,6 +67,7 @@ export function createGateway(input: GatewayInput): RunningGateway {
 
   const refresh = async (): Promise<void> => {
     for (const row of await providers.providers()) states.remember(row);
+    if (store !== undefined && states.wantsTime()) states.learnTime((await store.readRows(platformShard, [])).now);
     for (const name of states.thawed()) usable(name);
   };
   const loop = createLoop({
@@ -126,7 +131,9 @@ function createCall(input: CallInput): Gateway['call'] {
     const name = { provider, account };
     const gate = { mutating, probe: request.probe };
     states.check(name, gate);
-    return queueOf(name).add(async () => {
+    const queue = queueOf(name);
+    const sent = queue.add(async () => {
+      metrics.callsWaiting.set(name, queue.size);
       states.check(name, gate);
       await tokens.take(name, budgetsOf(request.options, options));
       return slots.hold(name, async () => {
@@ -134,6 +141,8 @@ function createCall(input: CallInput): Gateway['call'] {
         return send(request);
       });
     });
+    metrics.callsWaiting.set(name, queue.size);
+    return sent;
   };
 
   return async (request) => {
