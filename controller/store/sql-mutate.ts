@@ -11,6 +11,7 @@ import { toView, type ViewColumns } from './resource-columns.ts';
 import type { MutationInput, MutationOutcome } from './resource-store.ts';
 import { dueShiftMs, type MutationSnapshot, type RowWrite } from './rows.ts';
 import type { Tx } from './sql-transaction.ts';
+import { timeText } from './time-text.ts';
 import { planWrites, type WritePlan } from './write-docs.ts';
 
 /** Rows that one mutation may read (resource-store.ts). */
@@ -126,7 +127,7 @@ function closeWith(tx: Tx, { input, snapshot, chain, plan, results }: Closing): 
   const requests = request === undefined || snapshot.request !== null ? [] : [{ workspace, ...request, results }];
   const audits = audit === undefined ? [] : [nextLink(chain, { workspace, at: snapshot.now }, audit)];
   if (plan.rows.length + requests.length + audits.length === 0) return;
-  const links = audits.map((link) => ({ ...link, at: new Date(link.at).toISOString() }));
+  const links = audits.map((link) => ({ ...link, at: timeText(link.at) }));
   const shard = shardOf(workspace);
   const texts = [JSON.stringify(requests), JSON.stringify(links)] as const;
   tx.closeWith(() => writeRows(tx, shard, plan.version, snapshot.now, plan.docs, plan.fires, ...texts));

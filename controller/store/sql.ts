@@ -17,6 +17,7 @@ import { arrayText, parseArray } from './sql-arrays.ts';
 import { CommitUnknown, errorCode, fateOf, sessionDied, StoreUnavailable } from './sql-errors.ts';
 import { createSessions, type Driver, type Session, type Sessions } from './sql-sessions.ts';
 import { send, transact, TryAgain, type Timed, type Tx } from './sql-transaction.ts';
+import { timeText } from './time-text.ts';
 import { statement, type Param, type Runner, type StatementText } from './statement.ts';
 
 export interface SqlOptions {
@@ -186,7 +187,6 @@ function openDriver(options: SqlOptions, onclose: () => void): Driver {
   });
 }
 
-const timeText = (ms: number): string => new Date(ms).toISOString();
 const parseJson = (text: string): unknown => JSON.parse(text);
 
 function checkedNumber(text: string): number {

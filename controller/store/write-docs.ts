@@ -1,5 +1,6 @@
 import type { ResourceRow } from '#resources/resource.ts';
 import type { RowWrite } from './rows.ts';
+import { timeText } from './time-text.ts';
 
 /** Where and when writes are carried out. */
 export interface WritePoint {
@@ -90,8 +91,7 @@ function declares(write: RowWrite): boolean {
 }
 
 function writeDoc(write: RowWrite, row: ResourceRow | undefined, point: WritePoint): unknown {
-  const iso = (ms: number | null | undefined): string | null =>
-    ms === null || ms === undefined ? null : new Date(ms).toISOString();
+  const iso = (ms: number | null | undefined): string | null => (ms === null || ms === undefined ? null : timeText(ms));
   return {
     op: write.op,
     uid: write.uid,

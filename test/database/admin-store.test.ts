@@ -1,0 +1,200 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { AdminStore } from '#controller/store/admin-store.ts';
+import { brokenAt, type AuditLink } from '#controller/store/audit-chain.ts';
+import type { ApiKeyRow } from '#controller/store/rows.ts';
+import { createSqlAdminStore } from '#controller/store/sql-admin-store.ts';
+import { shardOf } from '#resources/shard.ts';
+import { createDatabase, type TestDatabase } from '#test/support/postgres.ts';
+
+const acme = { workspace: 'acme' } as const;
+const beta = { workspace: 'beta1' } as const;
+
+let db: TestDatabase;
+let admin: AdminStore;
+beforeAll(async () => {
+  db = await createDatabase();
+  const [api, platform, controller] = [db.sql('vibn_api'), db.sql('vibn_platform'), db.sql('vibn_controller')];
+  admin = createSqlAdminStore({ api, platform, controller });
+});
+afterAll(() => db[Symbol.asyncDispose]());
+beforeEach(() => db.owner`truncate api_keys, audit_log, requests, operations, plans`);
+
+const keyOf = (id: string, workspace: string | null): ApiKeyRow => ({
+  id,
+  secretHash: 'ab',
+  name: `key ${id}`,
+  workspace,
+  class: 'agent',
+  scopes: ['apps:read', 'a,b"c'],
+  lineage: `lin-${id}`,
+  createdAt: Date.UTC(2026, 10, 20),
+  expiresAt: Date.UTC(2027, 10, 20),
+  revokedAt: null,
+  lastUsedAt: null,
+  ratePerSecond: 7,
+});
+
+describe('keys', () => {
+  test('are found by id before the workspace is known, whosever they are', async () => {
+    await admin.createKey(acme, keyOf('k1', 'acme'));
+    await admin.createKey('platform', keyOf('k2', null));
+    expect(await admin.findKey('k1')).toEqual(keyOf('k1', 'acme'));
+    expect(await admin.findKey('k2')).toEqual(keyOf('k2', null));
+    expect(await admin.findKey('k3')).toBeNull();
+    expect(await admin.findKey(`k1' or true --`)).toBeNull();
+  });
+
+  test('cannot be made for, seen by or revoked by another workspace', async () => {
+    await expect(admin.createKey(acme, keyOf('k1', 'beta1'))).rejects.toMatchObject({ code: '42501' });
+    await expect(admin.createKey(acme, keyOf('k1', null))).rejects.toMatchObject({ code: '42501' });
+    await admin.createKey(beta, keyOf('k2', 'beta1'));
+    expect(await admin.listKeys(acme, 'beta1')).toEqual([]);
+    expect(await admin.revokeKey(acme, 'k2')).toBe(false);
+    expect((await admin.listKeys('platform', 'beta1')).map((key) => key.id)).toEqual(['k2']);
+    expect((await admin.findKey('k2'))?.revokedAt).toBeNull();
+  });
+
+  test('are revoked once, and a repeat keeps the time', async () => {
+    await admin.createKey(acme, keyOf('k1', 'acme'));
+    expect(await admin.revokeKey(acme, 'k1')).toBe(true);
+    const first = (await admin.findKey('k1'))?.revokedAt;
+    expect(first).toBeTypeOf('number');
+    expect(await admin.revokeKey('platform', 'k1')).toBe(true);
+    expect((await admin.findKey('k1'))?.revokedAt).toBe(first);
+  });
+
+  test('note their use at most once a minute', async () => {
+    await admin.createKey('platform', keyOf('k1', null));
+    await admin.touchKey('k1');
+    const [first] = await db.owner`select last_used_at, xmin from api_keys`;
+    expect(first?.['last_used_at']).not.toBeNull();
+    await admin.touchKey('k1');
+    expect((await db.owner`select last_used_at, xmin from api_keys`)[0]).toEqual(first);
+    await db.owner`update api_keys set last_used_at = last_used_at - interval '61 s'`;
+    await admin.touchKey('k1');
+    const [third] = await db.owner`select last_used_at >= ${first?.['last_used_at']} as newer from api_keys`;
+    expect(third).toEqual({ newer: true });
+  });
+});
+
+describe('the audit chain', () => {
+  const entry = {
+    actor: 'k',
+    lineage: 'l',
+    procedure: 'p',
+    outcome: 'denied',
+    target: 't',
+    bodyDigest: 'd',
+    traceId: 'x',
+  };
+  const links = async (workspace: string): Promise<AuditLink[]> => {
+    const rows = await db.owner`
+      select workspace, seq::int, at, actor, lineage, procedure, outcome, target, body_digest as "bodyDigest",
+        trace_id as "traceId", prev_hash as "prevHash", hash from audit_log where workspace = ${workspace} order by seq`;
+    return rows.map((row) => ({ ...row, at: row['at'].getTime() }) as AuditLink);
+  };
+
+  test('is one per workspace and one for the platform, whole when many write at once', async () => {
+    await Promise.all(
+      Array.from({ length: 30 }, (_, index) =>
+        index % 3 === 0
+          ? admin.audit('platform', null, entry)
+          : admin.audit(index % 3 === 1 ? acme : beta, index % 3 === 1 ? 'acme' : 'beta1', entry),
+      ),
+    );
+    for (const workspace of ['acme', 'beta1', '-']) {
+      const chain = await links(workspace);
+      expect(chain).toHaveLength(10);
+      expect(brokenAt(chain, null)).toBeNull();
+    }
+  });
+
+  test('cannot be written into another workspace', async () => {
+    await expect(admin.audit(acme, 'beta1', entry)).rejects.toMatchObject({ code: '42501' });
+  });
+
+  test('shows an edit, a deletion, a swap, an insertion and a cut tail', async () => {
+    for (let n = 0; n < 6; n += 1) await admin.audit(acme, 'acme', { ...entry, target: `t${n}` });
+    const chain = await links('acme');
+    const at = (index: number): AuditLink => chain[index] as AuditLink;
+    const head = { seq: 6, hash: at(5).hash };
+    expect(brokenAt(chain, head)).toBeNull();
+    expect(brokenAt(chain.with(2, { ...at(2), target: 'other' }), null)).toBe(3);
+    expect(brokenAt(chain.toSpliced(2, 1), null)).toBe(3);
+    expect(brokenAt(chain.with(2, at(3)).with(3, at(2)), null)).toBe(3);
+    expect(brokenAt(chain.toSpliced(2, 0, at(2)), null)).toBe(4);
+    expect(brokenAt(chain.slice(0, 5), head)).toBe(6);
+  });
+});
+
+describe('requests that change no resource', () => {
+  const request = (bodyDigest: string, workspace: string | null = 'acme') => ({
+    workspace,
+    lineage: 'lin1',
+    requestId: 'r1',
+    bodyDigest,
+    results: { id: bodyDigest },
+  });
+
+  test('are remembered by the first, and answered to each later one', async () => {
+    expect(await admin.rememberRequest(acme, request('d1'))).toBeNull();
+    expect(await admin.rememberRequest(acme, request('d2'))).toEqual({ bodyDigest: 'd1', results: { id: 'd1' } });
+    expect(await admin.rememberRequest('platform', request('d3', null))).toBeNull();
+  });
+
+  test('done at once by many have one first', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, index) => admin.rememberRequest(acme, request(`d${index}`))),
+    );
+    expect(answers.filter((answer) => answer === null)).toHaveLength(1);
+    expect(new Set(answers.flatMap((answer) => (answer === null ? [] : [answer.bodyDigest]))).size).toBe(1);
+  });
+});
+
+describe('operations', () => {
+  test('are listed by row, and one under way can be wished cancelled by its own workspace alone', async () => {
+    const shard = shardOf('acme');
+    await db.owner`
+      insert into operations (shard, uid, key, workspace, op, input, state, created_at, updated_at) values
+      (${shard}, 'u1', 'dump', 'acme', 'start', '{"a":1}', 'running', statement_timestamp(), statement_timestamp()),
+      (${shard}, 'u1', 'old', 'acme', 'start', '{}', 'done', statement_timestamp() - interval '1 h', statement_timestamp())`;
+    const listed = await admin.listOperations(acme, { workspace: 'acme', uid: 'u1', limit: 5 });
+    expect(listed.map((operation) => operation.key)).toEqual(['dump', 'old']);
+    expect(listed[0]).toMatchObject({
+      uid: 'u1',
+      state: 'running',
+      input: { a: 1 },
+      progress: null,
+      cancelRequestedAt: null,
+    });
+    expect(await admin.cancelOperation(beta, { workspace: 'acme', uid: 'u1', key: 'dump' })).toBe(false);
+    expect(await admin.cancelOperation(acme, { workspace: 'acme', uid: 'u1', key: 'old' })).toBe(false);
+    expect(await admin.cancelOperation(acme, { workspace: 'acme', uid: 'u1', key: 'dump' })).toBe(true);
+    const one = await admin.getOperation(acme, { workspace: 'acme', uid: 'u1', key: 'dump' });
+    expect(one?.cancelRequestedAt).toBeTypeOf('number');
+    expect(await admin.getOperation(beta, { workspace: 'acme', uid: 'u1', key: 'dump' })).toBeNull();
+  });
+});
+
+describe('plans', () => {
+  test('are written by the reader’s login, several under one hash, and again', async () => {
+    const plan = (name: string) => ({
+      hash: 'h1',
+      workspace: 'acme',
+      ref: { workspace: 'acme', kind: 'Bucket', name },
+      baseGeneration: 2,
+      desiredDigest: 'dd',
+      actions: [{ digest: 'x', risk: 'guarded' }],
+      expiresAt: Date.UTC(2030, 0, 1),
+    });
+    await admin.writePlans('acme', [plan('a'), plan('b')]);
+    await admin.writePlans('acme', [plan('a')]);
+    const stored = await db.owner`select name, base_generation::int, actions, expires_at from plans order by name`;
+    expect(stored.map((row) => row['name'])).toEqual(['a', 'b']);
+    expect(stored[0]).toMatchObject({ base_generation: 2, actions: [{ digest: 'x', risk: 'guarded' }] });
+  });
+});
+
+test('ping answers while the database does', async () => {
+  await expect(admin.ping()).resolves.toBeUndefined();
+});
