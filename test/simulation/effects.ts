@@ -74,9 +74,6 @@ export interface Send<T> {
 
 /** Longest that a late effect lands after its call: within a call's deadline and the kinds' visibility. */
 export const lateMsMax = 20_000;
-/** Longest that a read looks back, within the kinds' visibility. */
-export const staleMsMax = 15_000;
-
 /** The error that a fault answers with. */
 export function faultError(fault: Fault, send: { op: string }, rng: SeededRng): Error {
   switch (fault) {

@@ -1,4 +1,4 @@
-import { faultError, lateMsMax, staleMsMax } from './effects.ts';
+import { faultError, lateMsMax } from './effects.ts';
 import type { Cut, Effect, Fault, Send } from './effects.ts';
 import type { Life } from './life.ts';
 import type { SeededRng } from './random.ts';
@@ -27,6 +27,8 @@ export interface Performance<T> {
 export interface Stage {
   readonly timeline: Timeline;
   readonly rng: SeededRng;
+  /** Longest that a stale read looks back. */
+  readonly staleMsMax: () => number;
   /** Carries the effect out and tells the oracles. */
   readonly execute: <T>(effect: Effect, send: Send<T>, asOfMs?: number) => T | Promise<T>;
   readonly crash: (life: Life, cut: Cut) => void;
@@ -85,7 +87,7 @@ export function performFault<T>(stage: Stage, { effect, send, caller }: Performa
     case 'slow-commit':
       return slowly(timeline, 1 + rng.int(3_000), { caller, run: execute });
     case 'stale':
-      return settle(caller, () => execute(rng.int(staleMsMax)));
+      return settle(caller, () => execute(rng.int(stage.staleMsMax())));
     case 'false-empty':
       return settle(caller, () => (send.empty === undefined ? execute() : send.empty()));
   }

@@ -48,7 +48,8 @@ export interface World {
   cutAt(n: number, cut: Cut, restartAfterMs: number): void;
   /** Whether the cut has happened. */
   wasCut(): boolean;
-  setFaults(plan: FaultPlan | null): void;
+  /** `staleMsMax`: how far back stale reads look; 8 s, which is within every kind's visibility. */
+  setFaults(plan: FaultPlan | null, staleMsMax?: number): void;
   setSignals(plan: SignalPlan): void;
   /** Called after each effect that was carried out; throws to fail the run. */
   observe(oracle: (effect: Effect) => void): void;
@@ -118,6 +119,7 @@ interface Parked {
 const epochDefault = Date.UTC(2026, 10, 20, 8);
 /** A signal is heard this much after the commit. */
 const signalMs = 5;
+const staleMsDefault = 8_000;
 
 export function createWorld(options: WorldOptions): World {
   const { seed } = options;
@@ -141,6 +143,7 @@ export function createWorld(options: WorldOptions): World {
   const counts = new Map<string, number>();
   const logs: string[] = [];
   let faults: FaultPlan | null = null;
+  let staleMsMax = staleMsDefault;
   let signals: SignalPlan = () => [signalMs];
   let cut: { readonly n: number; readonly cut: Cut; readonly restartAfterMs: number } | null = null;
   let crashNext: { readonly life: Life } | null = null;
@@ -226,6 +229,7 @@ export function createWorld(options: WorldOptions): World {
   const stage: Stage = {
     timeline,
     rng,
+    staleMsMax: () => staleMsMax,
     execute,
     crash: crashByCut,
     crashAtNextWrite(life) {
@@ -312,8 +316,9 @@ export function createWorld(options: WorldOptions): World {
       cut = { n, cut: name, restartAfterMs };
     },
     wasCut: () => wasCut,
-    setFaults: (plan) => {
+    setFaults: (plan, lookBackMs = staleMsDefault) => {
       faults = plan;
+      staleMsMax = lookBackMs;
     },
     setSignals: (plan) => {
       signals = plan;
