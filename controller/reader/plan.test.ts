@@ -175,6 +175,14 @@ describe('planning', () => {
     expect(answer).toMatchObject({ risk: 'spending', priceCents: 1_500 });
   });
 
+  it('counts once what the preview names again', async () => {
+    const shown = { ...buy, changes: [{ path: 'owner', have: null, want: 'us' }] };
+    const world = await build(() => ({ verdict: 'act', actions: [shown], preview: [shown, wipe] }));
+    const [answer] = await world.ask([note('two')]);
+    expect(answer).toMatchObject({ priceCents: 1_500, diff: [{ path: 'owner', have: null, want: 'us' }] });
+    expect(answer?.preview).toHaveLength(2);
+  });
+
   it('shows no action’s hold on its observation, which is in no digest either', async () => {
     const world = await build(() => ({ verdict: 'act', actions: [wipe] }));
     const [answer] = await world.ask([removal('one')]);

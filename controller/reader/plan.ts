@@ -103,8 +103,11 @@ async function newestObservation(deps: PlanDeps, { stored }: AdmittedChange): Pr
   return passes.find((pass) => pass.observed !== null)?.observed ?? null;
 }
 
+/** What would be done now or later, each once: a preview names guarded actions of the plan itself again. */
 function actionsOf(plan: Plan): readonly Action[] {
-  return plan.verdict === 'act' ? [...plan.actions, ...(plan.preview ?? [])] : [];
+  if (plan.verdict !== 'act') return [];
+  const now = new Set(plan.actions.map(approvalDigest));
+  return [...plan.actions, ...(plan.preview ?? []).filter((action) => !now.has(approvalDigest(action)))];
 }
 
 function storedPlan(
@@ -113,6 +116,7 @@ function storedPlan(
   { expiresAt, nonce }: { expiresAt: number; nonce: string },
 ): StoredPlan {
   const guarded = actionsOf(plan).filter((action) => action.risk !== 'free');
+  // Steps of one piece of work share a digest.
   const approvable = new Map(guarded.map((action) => [approvalDigest(action), action.risk]));
   const actions = [...approvable].map(([actionDigest, risk]) => ({ digest: actionDigest, risk }));
   const content = { ref: key, baseGeneration: stored?.generation ?? 0, desiredDigest, actions };
