@@ -57,7 +57,10 @@ marks as (
   on conflict (shard, topic) do update set fired_version = excluded.fired_version, draining = excluded.draining
 )`;
 
-/** What a settled pass leaves beside its row: closed intents, applied decisions, the journal. Reads `held`. */
+/**
+ * What a settled pass leaves beside its row: closed intents, applied decisions, the journal. Reads `held`. `any (array(…))` says once more
+ * which rows: without it the planner may read all open intents of the shard.
+ */
 export const facts = `
 closed as (
   update intents i set
@@ -66,15 +69,18 @@ closed as (
     answered_at = coalesce(i.answered_at, statement_timestamp())
   from held h cross join jsonb_to_recordset(h.intents) as c(nonce text, state text)
   where i.shard = $1::smallint and i.uid = h.uid and i.nonce = c.nonce and i.state in ('sending', 'unknown')
+    and i.uid = any (array(select uid from rows))
 ),
 dropped as (
   delete from intents i using held h
   where i.shard = $1::smallint and i.uid = h.uid and i.nonce = any (h.dropped) and i.state = 'announced'
+    and i.uid = any (array(select uid from rows))
 ),
 decided as (
   update decisions d set applied_at = statement_timestamp()
   from held h
   where d.shard = $1::smallint and d.uid = h.uid and d.effect = any (h.decided) and d.applied_at is null
+    and d.uid = any (array(select uid from rows))
 ),
 journal as (
   insert into passes (shard, uid, epoch, workspace, generation, trigger, observed, observed_digest, plan, plan_digest,

@@ -23,10 +23,10 @@ marked as (
     sent_at = statement_timestamp(),
     give_up_at = statement_timestamp() + $6::int * interval '1 millisecond'
   from held h
-  where i.shard = $1::smallint and i.uid = h.uid and i.nonce = $5::text and i.state = 'announced'
+  where i.shard = $1::smallint and i.uid = h.uid and i.uid = $2::text and i.nonce = $5::text and i.state = 'announced'
     and not exists (
       select from intents o
-      where o.shard = $1::smallint and o.uid = h.uid and o.state in ('sending', 'unknown'))
+      where o.shard = $1::smallint and o.uid = $2::text and o.state in ('sending', 'unknown'))
   returning i.uid
 )
 update work w set

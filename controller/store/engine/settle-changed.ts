@@ -89,6 +89,7 @@ cancelled as (
     updated_at = statement_timestamp()
   from held h cross join jsonb_to_recordset(h.operations) as o(key text, op text)
   where o.op = 'cancel' and p.shard = $1::smallint and p.uid = h.uid and p.key = o.key and p.state in ('waiting', 'running')
+    and p.uid = any (array(select uid from rows))
 )
 update work w set
   holder = null,
