@@ -18,7 +18,7 @@ import type { RemovalResult, Settle } from './store/rows.ts';
 export interface FinishDeps {
   readonly pass: PassDeps;
   readonly flusher: Flusher;
-  readonly wake: Pick<Wake, 'poke' | 'settled'>;
+  readonly wake: Pick<Wake, 'due' | 'settled'>;
 }
 
 /** Rejects if the store does not answer: the lease lapses, and the row is claimed again. */
@@ -45,8 +45,8 @@ function asCulprit(facts: PassFacts): PassFacts {
   return { ...facts, outcome, look: null, dependencies: null, calls: [], operations: [] };
 }
 
-function lookAgain(settle: Settle, { wake }: FinishDeps): void {
-  if (settle.dueInMs === 0) wake.poke([settle.shard]);
+function lookAgain({ shard, dueInMs }: Settle, { wake }: FinishDeps): void {
+  wake.due(shard, dueInMs);
 }
 
 async function declareChildren(pass: Pass, facts: PassFacts, deps: FinishDeps): Promise<Outcome> {

@@ -55,6 +55,9 @@ export function createFlusher(input: FlusherInput): Flusher {
       queue.ripe = queue.rows.length > 0;
       queue.flying = true;
       inFlight += 1;
+      // To the end of the line, so that a busy shard does not hold up the others.
+      queues.delete(shard);
+      queues.set(shard, queue);
       void write(input, shard, batch).finally(() => {
         inFlight -= 1;
         queue.flying = false;

@@ -12,13 +12,16 @@ import type { Signals } from '#controller/store/resource-store.ts';
  *
  * 1. Signals within the debounce of the first are one wake-up; after a reconnect everything may have changed, so all is polled once.
  * 2. An idle worker polls every pollMs ± 20 %, with one statement for all shards.
- * 3. A signal for a shard whose rows are being worked on is remembered: after their settle the shard is looked at again.
+ * 3. What this process settled to be due before the next poll is looked at when it is due.
+ * 4. A signal for a shard whose rows are being worked on is remembered: after their settle the shard is looked at again.
  */
 export interface Wake {
   /** Resolves with shards that may have due rows, as soon as there is a reason to look; null once stopped. */
   next(): Promise<readonly number[] | null>;
   /** Something is due at once in these shards, or (with none) a slot came free. */
   poke(shards: readonly number[]): void;
+  /** A row of the shard was settled and is due in that many ms: at once, or before the next poll would notice. */
+  due(shard: number, inMs: number): void;
   /** Rows of the shard were settled: looks again if a signal came meanwhile. */
   settled(shard: number): void;
   start(): void;
@@ -35,6 +38,8 @@ export interface WakeInput {
   readonly log: Logger;
   readonly onWake?: (source: 'signal' | 'poll' | 'reconnect') => void;
 }
+
+const alarmEveryMs = 50;
 
 /** What is known to be worth a look. */
 interface Reasons {
@@ -78,8 +83,23 @@ export function createWake(input: WakeInput): Wake {
       bell.ring();
     });
   };
+  const alarms = new Set<string>();
+  const due = (shard: number, inMs: number): void => {
+    if (inMs <= 0) return poke([shard]);
+    if (inMs > options.pollMs) return;
+    // One alarm for all rows of a shard that fall due together.
+    const at = Math.ceil((clock.monotonic() + inMs) / alarmEveryMs) * alarmEveryMs;
+    const alarm = `${shard}/${at}`;
+    if (alarms.has(alarm)) return;
+    alarms.add(alarm);
+    clock.after(at - clock.monotonic(), () => {
+      alarms.delete(alarm);
+      poke([shard]);
+    });
+  };
   return {
     poke,
+    due,
     isStopped: () => stopped,
     async next() {
       if (!stopped) await bell.rung();

@@ -1,0 +1,148 @@
+import { describe, expect, it } from 'vitest';
+import { createOptions } from '#controller/options.ts';
+import { makeWork } from '#controller/pass-facts-testing.ts';
+import type { ClaimInput } from '#controller/store/engine-store.ts';
+import type { Claim, Fence } from '#controller/store/rows.ts';
+import { createVirtualClock } from '#controller/testing.ts';
+import { makeRow } from '#resources/testing.ts';
+import { createClaimer } from './claim.ts';
+import type { InFlight } from './claim.ts';
+
+/** Shards with so many due rows each; claims take them. */
+function createBench(due: Record<number, number>, slots = 8) {
+  const asked: Pick<ClaimInput, 'shard' | 'limit' | 'perWorkspaceMax'>[] = [];
+  const released: Fence[] = [];
+  const state = { failRead: false, failClaim: false, gone: new Set<string>() };
+  let made = 0;
+  const claimer = createClaimer({
+    store: {
+      claim({ shard, limit, perWorkspaceMax }) {
+        if (state.failClaim) return Promise.reject(new Error('no database'));
+        asked.push({ shard, limit, perWorkspaceMax });
+        const count = Math.min(limit, due[shard] ?? 0);
+        due[shard] = (due[shard] ?? 0) - count;
+        return Promise.resolve(Array.from({ length: count }, () => claimOf(shard, `u${(made += 1)}`)));
+      },
+      readRows: (_shard, uids) =>
+        state.failRead
+          ? Promise.reject(new Error('no database'))
+          : Promise.resolve({
+              version: 9,
+              now: 5,
+              rows: uids.filter((uid) => !state.gone.has(uid)).map(passRowOf),
+            }),
+      release: (fences) => {
+        released.push(...fences);
+        return Promise.resolve();
+      },
+    },
+    holder: 'w1',
+    clock: createVirtualClock(),
+    options: createOptions({ engine: { slots } }).engine,
+  });
+  return { claimer, asked, released, state };
+}
+
+const claimOf = (shard: number, uid: string): Claim => ({
+  shard,
+  uid,
+  workspace: 'acme',
+  kind: 'Note',
+  epoch: 1,
+  wakeSeq: 1,
+  claimedAt: 5,
+});
+const passRowOf = (uid: string) => ({
+  row: makeRow({ uid }),
+  work: makeWork(),
+  intents: [],
+  decisions: [],
+  revision: null,
+  listeners: [],
+  owner: null,
+});
+const busy = (byShard: Record<number, Record<string, number>> = {}): InFlight => ({
+  count: Object.values(byShard).reduce((sum, of) => sum + Object.values(of).reduce((a, b) => a + b, 0), 0),
+  ofShard: (shard) => new Map(Object.entries(byShard[shard] ?? {})),
+});
+
+describe('claim', () => {
+  it('asks for no more than there are free slots', async () => {
+    const { claimer, asked } = createBench({ 1: 100 });
+    claimer.note([1]);
+    await claimer.next(busy({ 2: { other: 3 } }));
+    expect(asked).toEqual([{ shard: 1, limit: 5, perWorkspaceMax: 4 }]);
+  });
+
+  it('asks nothing while all slots are taken, and does not forget the shard', async () => {
+    const { claimer, asked } = createBench({ 1: 100 });
+    claimer.note([1]);
+    await expect(claimer.next(busy({ 1: { acme: 8 } }))).resolves.toBeNull();
+    expect([asked, claimer.hasMore()]).toEqual([[], true]);
+  });
+
+  it('forgets a shard that gave less than it was asked for', async () => {
+    const { claimer } = createBench({ 1: 3 });
+    claimer.note([1]);
+    const batch = await claimer.next(busy());
+    expect([batch?.claimed.length, batch?.version, claimer.hasMore()]).toEqual([3, 9, false]);
+  });
+
+  it('gives no shard more than half of the slots while another waits', async () => {
+    const { claimer, asked } = createBench({ 1: 100, 2: 1 });
+    claimer.note([1, 2]);
+    await claimer.next(busy());
+    await claimer.next(busy({ 1: { acme: 4 } }));
+    expect(asked.map(({ shard, limit }) => [shard, limit])).toEqual([
+      [1, 4],
+      [2, 4],
+    ]);
+  });
+
+  it('passes over a shard that has its half, so that the other one is reached', async () => {
+    const { claimer, asked } = createBench({ 1: 100, 2: 1 });
+    claimer.note([1, 2]);
+    await claimer.next(busy({ 1: { acme: 5 } }));
+    expect(asked.map(({ shard }) => shard)).toEqual([2]);
+  });
+
+  it('rotates: a shard with more goes to the end of the line', async () => {
+    const { claimer, asked } = createBench({ 1: 100, 2: 100, 3: 100 });
+    claimer.note([1, 2, 3]);
+    for (let turn = 0; turn < 4; turn += 1) await claimer.next(busy());
+    expect(asked.map(({ shard }) => shard)).toEqual([1, 2, 3, 1]);
+  });
+
+  it('leaves room for other workspaces of the shard beside one that is busy', async () => {
+    const { claimer, asked } = createBench({ 1: 100 });
+    claimer.note([1]);
+    await claimer.next(busy({ 1: { acme: 3 } }));
+    expect(asked).toEqual([{ shard: 1, limit: 5, perWorkspaceMax: 1 }]);
+  });
+
+  it('leaves out rows that went between the claim and the read', async () => {
+    const { claimer, state } = createBench({ 1: 2 });
+    state.gone.add('u1');
+    claimer.note([1]);
+    const batch = await claimer.next(busy());
+    expect(batch?.claimed.map(({ claim }) => claim.uid)).toEqual(['u2']);
+  });
+
+  it('gives claims back when their rows cannot be read, and looks at the shard again', async () => {
+    const { claimer, state, released } = createBench({ 1: 2 });
+    state.failRead = true;
+    claimer.note([1]);
+    await expect(claimer.next(busy())).rejects.toThrow('no database');
+    expect(released).toEqual(['u1', 'u2'].map((uid) => ({ shard: 1, uid, epoch: 1, holder: 'w1' })));
+    expect(claimer.hasMore()).toBe(true);
+  });
+
+  it('looks at the shard again when the claim itself fails', async () => {
+    const { claimer, state } = createBench({ 1: 2 });
+    state.failClaim = true;
+    claimer.note([1]);
+    await expect(claimer.next(busy())).rejects.toThrow('no database');
+    state.failClaim = false;
+    expect((await claimer.next(busy()))?.claimed).toHaveLength(2);
+  });
+});
