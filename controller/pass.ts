@@ -76,7 +76,8 @@ async function steps(pass: Pass, deps: PassDeps): Promise<Outcome> {
   switch (plan.verdict) {
     case 'converged':
       if (open !== null) return open.outcome;
-      return row.deletedAt === null ? (blocked ?? { type: 'converged' }) : removed(pass, 'deleted');
+      if (row.deletedAt === null) return blocked ?? { type: 'converged' };
+      return unprovenAbsence(pass) ?? removed(pass, 'deleted');
     case 'wait':
       return waiting(plan, pass);
     case 'stalled':
@@ -89,6 +90,21 @@ async function steps(pass: Pass, deps: PassDeps): Promise<Outcome> {
 function removed(pass: Pass, why: 'deleted' | 'expired'): Outcome {
   pass.progress.remove = why;
   return { type: 'converged' };
+}
+
+/**
+ * That nothing is seen proves nothing while something of ours may still show: what was acknowledged or seen less than visibilityMs ago
+ * and not deleted since, and what another holder sent. A row that went before would leave it behind without an owner.
+ */
+function unprovenAbsence(pass: Pass): Outcome | null {
+  const { row, work } = pass.scope.passRow;
+  if (accountOf(pass) === null) return null;
+  const { visibilityMs, maxCallMs } = pass.scope.timing;
+  const lastSeen = Math.max(work.recentActions.at(-1)?.acknowledgedAt ?? 0, work.verifiedAt ?? 0);
+  const shownBy = row.finalizingAt === null ? lastSeen + visibilityMs : 0;
+  const landedBy = work.takenOverAt === null ? 0 : work.takenOverAt + Math.max(maxCallMs, visibilityMs);
+  const leftMs = Math.max(shownBy, landedBy) - pass.scope.now;
+  return leftMs > 0 ? { type: 'verifying', retryAfterMs: leftMs } : null;
 }
 
 /** Flow step 6. */
