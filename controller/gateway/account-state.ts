@@ -10,7 +10,7 @@ import type { GatewayState } from './types.ts';
 export interface AccountStates {
   remember(row: ProviderRow): void;
   row(name: AccountName): ProviderRow | undefined;
-  /** Holds the account here for `forMs`; the store tells the other replicas. */
+  /** Holds the account here for at least `forMs`; the store tells the other replicas. */
   hold(name: AccountName, forMs: number): void;
   state(name: AccountName): GatewayState;
   /** Throws Frozen (mutating calls only), BreakerOpen (unless a probe), Throttled. */
@@ -72,7 +72,10 @@ export function createAccountStates({ clock, options, metrics }: AccountStatesIn
       metrics.breakerOpen.set({ provider: row.provider, account: row.account }, row.breaker === 'open' ? 1 : 0);
     },
     row: (name) => rows.get(keyOf(name)),
-    hold: (name, forMs) => void holds.set(keyOf(name), clock.monotonic() + forMs),
+    hold(name, forMs) {
+      const key = keyOf(name);
+      holds.set(key, Math.max(holds.get(key) ?? 0, clock.monotonic() + forMs));
+    },
     check(name, { mutating, probe }) {
       const { frozen, breaker, cause, blockedForMs } = state(name);
       if (mutating && frozen !== null) throw new Frozen(frozen.by, frozen.why);

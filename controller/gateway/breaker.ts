@@ -71,7 +71,10 @@ export function createBreaker({ providers, states, options, log, onClosed }: Bre
 
   const hold = async (name: AccountName, error: unknown): Promise<void> => {
     const forMs = holdMs(error, options);
+    const heldForMs = states.state(name).blockedForMs;
     states.hold(name, forMs);
+    // Calls that were under way together are refused together: the first one's hold is theirs too.
+    if (heldForMs > forMs / 2) return;
     log.warn({ ...name, forMs }, 'Provider account is held: the provider limits the rate');
     await providers.block({ ...name, forMs });
   };

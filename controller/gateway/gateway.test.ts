@@ -358,6 +358,28 @@ describe('a 429 of the provider', () => {
     await expect(second).rejects.toMatchObject({ retryAfterMs: 60_000 });
   });
 
+  it('never shortens a longer hold', async () => {
+    const world = build();
+    const calls = [9_000, 1_000].map((ms) =>
+      failureOf(world.gateway.call(request({ send: failing('throttled', ms) }))),
+    );
+    await Promise.all(calls);
+    expect(world.gateway.state('gcs', 'p1').blockedForMs).toBe(9_000);
+  });
+
+  it('of calls under way together is one hold, told to the store once', async () => {
+    const world = build();
+    const block = world.providers.block.bind(world.providers);
+    let told = 0;
+    world.providers.block = (input) => {
+      told += 1;
+      return block(input);
+    };
+    const calls = [1, 2, 3, 4].map(() => failureOf(world.gateway.call(request({ send: failing('throttled', 7_000) }))));
+    expect((await Promise.all(calls)).every((error) => error instanceof Throttled)).toBe(true);
+    expect(told).toBe(1);
+  });
+
   it('whose effect is unknown stays what it is', async () => {
     const { gateway } = build();
     const send = (): Promise<string> =>
