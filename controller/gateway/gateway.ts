@@ -22,7 +22,7 @@ import type { AccountName } from './tokens.ts';
 import type { Gateway, GatewayCall, GatewayHandlers } from './types.ts';
 
 export { BreakerOpen, DeadlineExceeded, Frozen, ResidencyViolation, Throttled } from './errors.ts';
-export type { Gateway, GatewayCall, GatewayHandlers, GatewayState, LateAnswer } from './types.ts';
+export type { Gateway, GatewayCall, GatewayHandlers, LateAnswer } from './types.ts';
 
 /**
  * The gateway (architecture §5). One call goes through, in this order:
