@@ -20,7 +20,7 @@ import type { ProviderStore } from './provider-store.ts';
 import type { Sql } from './sql.ts';
 
 export interface SqlProviderStoreOptions {
-  /** A pool logged in as vibn_controller. */
+  /** A pool logged in as vibn_controller; as vibn_platform only `providers`, `freeze` (of a known account) and `thaw` are allowed. */
   readonly sql: Sql;
 }
 
@@ -49,7 +49,10 @@ function createBreakers(sql: Sql): Breakers {
       await blockProvider(sql, provider, account, Math.ceil(forMs));
     },
     async freeze({ provider, account, by, why, forMs }) {
-      await freezeProvider(sql, provider, account, by, why, forMs);
+      await untilThere(
+        () => freezeProvider(sql, provider, account, by, why, forMs),
+        () => addProvider(sql, provider, account),
+      );
     },
     async thaw({ provider, account }) {
       return (await thawProvider(sql, provider, account)).length > 0;

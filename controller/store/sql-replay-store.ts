@@ -14,7 +14,7 @@ import type { Signals } from './resource-store.ts';
 import type { Sql } from './sql.ts';
 
 export interface SqlReplayStoreOptions {
-  /** The controller's pool, or the platform's for what the API asks. */
+  /** A pool logged in as vibn_controller; as vibn_platform all but the `engine*` methods are allowed. */
   readonly sql: Sql;
   readonly signals: Pick<Signals, 'signal'>;
 }

@@ -1,7 +1,10 @@
 import type { ReplayState } from '#controller/store/replay-store.ts';
 import { statement } from '#controller/store/statement.ts';
 
-/** Leases the oldest unfinished replay that is free or the holder's own: $1 holder, $2 lease in ms. */
+/**
+ * Leases the oldest unfinished replay that is free or the holder's own: $1 holder, $2 lease in ms. Notes on the way when cancelled ones
+ * ended, which the API may not write.
+ */
 export const replayLease = statement<
   [holder: string, leaseMs: number],
   { id: string; state: ReplayState; rate_per_second: number; filled_through: number }
@@ -9,7 +12,10 @@ export const replayLease = statement<
   name: 'replay_lease',
   repeatable: true,
   text: `
-with picked as materialized (
+with over as (
+  update replays set finished_at = statement_timestamp() where state = 'cancelled' and finished_at is null
+),
+picked as materialized (
   select id from replays
   where state in ('filling', 'running')
     and (holder is null or holder = $1::text or lease_until <= statement_timestamp())

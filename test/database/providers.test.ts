@@ -1,0 +1,126 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createSqlProviderStore } from '#controller/store/sql-provider-store.ts';
+import { topic } from '#resources/topic.ts';
+import { declare, keyOf, pass, shard } from '#test/conformance/store-contract/fixture.ts';
+import { shardOf } from '#resources/shard.ts';
+import { createSqlStores, type SqlStores } from '#test/support/stores.ts';
+
+// What replicas share, under many of them at once; the rest is in the contract (providers.ts).
+
+let stores: SqlStores;
+beforeAll(async () => {
+  stores = await createSqlStores({ max: 16 });
+});
+afterAll(() => stores[Symbol.asyncDispose]());
+beforeEach(() => stores.clear());
+
+const gcs = { provider: 'gcs', account: 'p1' };
+const atOnce = <T>(times: number, act: (n: number) => Promise<T>): Promise<T[]> =>
+  Promise.all(Array.from({ length: times }, (_, n) => act(n)));
+
+describe('a breaker', () => {
+  test('that forty calls report failed at once opens for exactly one of them, and closes for exactly one', async () => {
+    const failed = await atOnce(40, () => stores.providers.report({ ...gcs, outcome: 'unavailable', opensAt: 5 }));
+    expect(failed.filter((one) => one.opened)).toHaveLength(1);
+    expect((await stores.providers.providers())[0]).toMatchObject({ breaker: 'open', failures: 40 });
+    const fine = await atOnce(40, () => stores.providers.report({ ...gcs, outcome: 'ok', opensAt: 5 }));
+    expect(fine.filter((one) => one.closed)).toHaveLength(1);
+    expect((await stores.providers.providers())[0]).toMatchObject({ breaker: 'closed', failures: 0, cause: null });
+  });
+
+  test('counts each cause by itself: one refused credential among failures opens nothing', async () => {
+    const report = (outcome: 'unavailable' | 'credential', opensAt: number) =>
+      stores.providers.report({ ...gcs, outcome, opensAt });
+    for (let n = 0; n < 4; n += 1) await report('unavailable', 5);
+    expect((await report('credential', 3)).row).toMatchObject({ breaker: 'closed', failures: 1, cause: 'credential' });
+    await report('credential', 3);
+    expect(await report('credential', 3)).toMatchObject({ opened: true, row: { cause: 'credential' } });
+    expect(await report('unavailable', 5)).toMatchObject({ opened: false, row: { cause: 'credential' } });
+  });
+});
+
+describe('tokens', () => {
+  test('leased by ten replicas at once are never more than the bucket holds', async () => {
+    const take = () => stores.providers.takeTokens({ ...gcs, budget: 'gcs', want: 7, ratePerSecond: 0, burst: 100 });
+    const granted = await atOnce(30, take);
+    expect(granted.reduce((sum, one) => sum + one, 0)).toBe(100);
+    expect(Math.min(...granted)).toBe(0);
+  });
+
+  test('refill by the database clock with fractions kept, up to the burst', async () => {
+    const take = (want: number) =>
+      stores.providers.takeTokens({ ...gcs, budget: 'gcs', want, ratePerSecond: 2, burst: 10 });
+    expect(await take(10)).toBe(10);
+    await stores.elapse(1_250);
+    const first = await take(10);
+    await stores.elapse(1_250);
+    expect(first + (await take(10))).toBe(5);
+    await stores.elapse(3_600_000);
+    expect(await take(1_000)).toBe(10);
+  });
+});
+
+describe('slots', () => {
+  test('of a small limit are never held twice, by however many replicas', async () => {
+    const take = (n: number) => stores.providers.takeSlot({ ...gcs, count: 3, holder: `h${n}`, leaseMs: 60_000 });
+    const slots = (await atOnce(20, take)).filter((slot) => slot !== null);
+    expect(new Set(slots)).toEqual(new Set([0, 1, 2]));
+    expect(slots).toHaveLength(3);
+    expect(await take(99)).toBeNull();
+  });
+
+  test('are given back by their holder alone', async () => {
+    const slot = await stores.providers.takeSlot({ ...gcs, count: 1, holder: 'a', leaseMs: 60_000 });
+    await stores.providers.giveSlot({ ...gcs, slot: slot ?? -1, holder: 'b' });
+    expect(await stores.providers.takeSlot({ ...gcs, count: 1, holder: 'b', leaseMs: 60_000 })).toBeNull();
+    await stores.providers.giveSlot({ ...gcs, slot: slot ?? -1, holder: 'a' });
+    expect(await stores.providers.takeSlot({ ...gcs, count: 1, holder: 'b', leaseMs: 60_000 })).toBe(0);
+  });
+});
+
+describe('a window', () => {
+  test('counts exactly up to its limit under many at once, and forgets what has left it', async () => {
+    const take = () => stores.providers.takeWindow({ scope: 'destroy', key: 'acme', limit: 20, windowMs: 600_000 });
+    const taken = await atOnce(50, take);
+    expect(taken.filter(Boolean)).toHaveLength(20);
+    await stores.elapse(600_001);
+    expect(await take()).toBe(true);
+    expect(await stores.db.owner`select cardinality(events) as events from windows`).toEqual([{ events: 1 }]);
+  });
+});
+
+describe('probes', () => {
+  test('of several replicas claim different rows, in whichever shard they are', async () => {
+    const other = Array.from({ length: 500 }, (_, n) => `ws${n}`).find((slug) => shardOf(slug) !== shard) ?? '';
+    const parked = topic.provider('gcs', 'p1');
+    await pass(stores, await declare(stores, 'a'), { listeners: [parked] });
+    await pass(stores, await declare(stores, 'b'), { listeners: [parked] });
+    const far = await declare(stores, 'c', { key: keyOf('c', 'Bucket', other) });
+    await stores.db.owner`insert into listeners values (${shardOf(other)}, ${parked}, ${far})`;
+    const probes = await atOnce(5, (n) => stores.providers.claimProbe({ ...gcs, holder: `h${n}`, leaseMs: 15_000 }));
+    const claimed = probes.filter((probe) => probe !== null);
+    expect(new Set(claimed.map((probe) => probe.uid)).size).toBe(3);
+    expect(claimed).toHaveLength(3);
+    expect(new Set(claimed.map((probe) => probe.shard))).toEqual(new Set([shard, shardOf(other)]));
+  });
+
+  test('of another account are left alone', async () => {
+    await pass(stores, await declare(stores, 'a'), { listeners: [topic.provider('gcs', 'p2')] });
+    expect(await stores.providers.claimProbe({ ...gcs, holder: 'h', leaseMs: 15_000 })).toBeNull();
+  });
+});
+
+describe('the platform role', () => {
+  test('may read, freeze a known account and thaw it, and nothing else', async () => {
+    const platform = createSqlProviderStore({ sql: stores.db.sql('vibn_platform') });
+    await stores.providers.report({ ...gcs, outcome: 'ok', opensAt: 5 });
+    await platform.freeze({ ...gcs, by: 'sre-1', why: 'drill', forMs: 60_000 });
+    expect((await platform.providers())[0]?.frozen).toMatchObject({ by: 'sre-1', why: 'drill' });
+    expect(await platform.thaw(gcs)).toBe(true);
+    await expect(platform.freeze({ ...gcs, account: 'unknown', by: 'x', why: 'y', forMs: null })).rejects.toThrow(
+      /permission denied/,
+    );
+    await expect(platform.report({ ...gcs, outcome: 'ok', opensAt: 5 })).rejects.toThrow(/permission denied/);
+    await expect(platform.takeSlot({ ...gcs, count: 1, holder: 'h', leaseMs: 1 })).rejects.toThrow(/permission denied/);
+  });
+});
