@@ -26,8 +26,13 @@ await runRole({
     const metrics = createMetrics({ process: true });
     const { sql, signals, service } = connectStores({ config, clock, rng, log, metrics });
     const store = createSqlEngineStore({ sql, signals });
+    const dueShards = async (): Promise<readonly number[]> => {
+      const shards = await store.dueShards();
+      metrics.dueShards.set(shards.length);
+      return shards;
+    };
     const engine = createEngine({
-      store,
+      store: { ...store, dueShards },
       providers: createSqlProviderStore({ sql }),
       replays: createSqlReplayStore({ sql, signals }),
       signals,

@@ -11,7 +11,6 @@ export interface Metrics {
   /** Duration of one named SQL statement, in seconds (law 12: the label is the statement's file name). */
   readonly statementSeconds: Histogram<'statement' | 'outcome'>;
   readonly passes: Counter<'kind' | 'outcome'>;
-  readonly passSeconds: Histogram<'kind'>;
   readonly calls: Counter<'provider' | 'op' | 'outcome'>;
   readonly callSeconds: Histogram<'provider' | 'op'>;
   /** Answers that came after the deadline. */
@@ -24,8 +23,6 @@ export interface Metrics {
   readonly probes: Counter<'provider' | 'account'>;
   /** Claimed rows that this process holds. */
   readonly passesInFlight: Gauge;
-  /** Settles waiting for their batch. */
-  readonly settleQueue: Gauge;
   /** Shards with due rows, when last looked. */
   readonly dueShards: Gauge;
   readonly claims: Counter;
@@ -72,7 +69,6 @@ export function createMetrics(input: { readonly process?: boolean } = {}): Metri
       buckets: secondsFast,
     }),
     passes: counter('passes', 'Reconcile passes', ['kind', 'outcome']),
-    passSeconds: seconds('pass', 'Reconcile passes from claim to settle', { labels: ['kind'], buckets: secondsSlow }),
     calls: counter('provider_calls', 'Provider calls that were sent', ['provider', 'op', 'outcome']),
     callSeconds: seconds('provider_call', 'Provider calls', { labels: ['provider', 'op'], buckets: secondsSlow }),
     lateAnswers: counter('provider_late_answers', 'Answers after the deadline', ['provider', 'op']),
@@ -81,7 +77,6 @@ export function createMetrics(input: { readonly process?: boolean } = {}): Metri
     breakerOpen: gauge('breaker_open', '1 while the breaker of the account is open', ['provider', 'account']),
     probes: counter('probes', 'Probes of open breakers', ['provider', 'account']),
     passesInFlight: gauge('passes_in_flight', 'Claimed rows being reconciled'),
-    settleQueue: gauge('settle_queue', 'Settles waiting for their batch'),
     dueShards: gauge('due_shards', 'Shards with due rows'),
     claims: counter('claims', 'Rows claimed'),
     leaseLosses: counter('lease_losses', 'Leases lost', ['when']),
