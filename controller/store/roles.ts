@@ -6,8 +6,13 @@ import { errorCode } from './sql-errors.ts';
 export const loginRoles = ['vibn_api', 'vibn_platform', 'vibn_controller'] as const;
 export type LoginRole = (typeof loginRoles)[number];
 
-/** Timeouts sit on roles, not in startup parameters, which poolers refuse. */
+/**
+ * Settings sit on roles, not in startup parameters, which poolers refuse. Statements are written to have one good plan: planning one
+ * anew for each set of parameters, or compiling it, costs more than running it (write_rows: 1.8 ms to plan, 0.7 to run).
+ */
 const settings = {
+  plan_cache_mode: 'force_generic_plan',
+  jit: 'off',
   lock_timeout: '2s',
   statement_timeout: '5s',
   idle_in_transaction_session_timeout: '5s',

@@ -37,7 +37,7 @@ left join lateral (
    order by t.version limit $4::int)
   order by version limit $4::int
 ) c on true
-left join resources r on r.shard = $1::smallint and r.uid = c.row_uid
+left join lateral (select * from resources r where r.shard = $1::smallint and r.uid = c.row_uid limit 1) r on true
 ${viewJoins}
 where s.shard = $1::smallint
 order by c.version`,

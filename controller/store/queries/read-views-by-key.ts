@@ -11,6 +11,9 @@ export const readViewsByKey = statement<
   text: `
 select ${viewColumns}
 from unnest($2::text[], $3::text[], $4::text[]) as k(workspace, kind, name)
-join resources r on r.shard = $1::smallint and r.workspace = k.workspace and r.kind = k.kind and r.name = k.name
+cross join lateral (
+  select * from resources r
+  where r.shard = $1::smallint and r.workspace = k.workspace and r.kind = k.kind and r.name = k.name limit 1
+) r
 ${viewJoins}`,
 });

@@ -32,7 +32,8 @@ changed as (
   update resources r set
     spec = w.spec, labels = w.labels, annotations = w.annotations, generation = w.generation, version = w.version,
     deleted_at = w.deleted_at, deletion_policy = w.deletion_policy, undo_until = w.undo_until, updated_at = $3::timestamptz
-  from writes w where w.op <> 'insert' and r.shard = $1::smallint and r.uid = w.uid
+  from writes w
+  where w.op <> 'insert' and r.shard = $1::smallint and r.uid = w.uid and r.uid = any (array(select uid from writes))
 ),
 queued as (
   insert into work (shard, uid, workspace, kind, priority, due_at)
