@@ -112,6 +112,8 @@ function commonEnv(settings: UpSettings): Record<string, string> {
     VIBN_DATA_DIR: settings.dataDir,
     // Compiled and type-stripped modules are kept: later starts are faster.
     NODE_COMPILE_CACHE: join(settings.dataDir, 'node-cache'),
+    // The storage SDK takes a proxy even for loopback unless it is told not to.
+    NO_PROXY: ['127.0.0.1', 'localhost', process.env['NO_PROXY'] ?? ''].filter(Boolean).join(','),
   };
 }
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 const restartFirstMs = 1_000;
 const restartMaxMs = 30_000;
 /** A child that lived this long was no crash loop: the wait starts over. */
-const healthyMs = 2_000;
+const healthyMs = 1_000;
 
 export interface ChildSpec {
   readonly role: string;
