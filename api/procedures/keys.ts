@@ -113,7 +113,7 @@ async function store(
   return { ...keyAnswer(row), secret: text };
 }
 
-/** Keys of a workspace, or with a platform key of all (`workspace` absent) or of the platform itself (null). */
+/** Keys of a workspace; null, or nothing said with a platform key: the platform's own. */
 export async function listKeys(
   deps: ApiDeps,
   call: Call,

@@ -47,7 +47,7 @@ export class MemoryAdmin implements AdminStore {
     this.keys.set(key.id, key);
   }
   async listKeys(_scope: unknown, workspace: string | null) {
-    return [...this.keys.values()].filter((key) => workspace === null || key.workspace === workspace);
+    return [...this.keys.values()].filter((key) => key.workspace === workspace);
   }
   async revokeKey(_scope: unknown, id: string) {
     const key = this.keys.get(id);
@@ -207,7 +207,7 @@ const readyDraft: ConditionDraft = {
 
 /** What the controller would settle for a row, without a controller: its status, conditions and observed generation. */
 export async function settle(
-  api: Pick<TestApi, 'engine' | 'stores'>,
+  api: { readonly engine: EngineStore; readonly stores: Pick<ApiStores, 'resources'> },
   key: ResourceKey,
   drafts: readonly ConditionDraft[] = [readyDraft],
 ): Promise<void> {

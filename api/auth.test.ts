@@ -1,0 +1,101 @@
+import { describe, expect, it } from 'vitest';
+import type { Clock } from '#controller/clock.ts';
+import { ApiError } from '#resources/errors.ts';
+import { hashSecret, mintKey, parseKey, requestDigest } from './key-text.ts';
+import { createRateLimiter } from './rate-limit.ts';
+import { allows, scopePattern } from './scopes.ts';
+
+describe('a key as text', () => {
+  it('is read back, and has at least 160 random bits', () => {
+    const key = mintKey('prod');
+    expect(parseKey(key.text)).toEqual({ id: key.id, secret: key.secret });
+    expect(key.secret.length * 4).toBeGreaterThanOrEqual(160);
+    expect(mintKey('prod').text).not.toBe(key.text);
+  });
+
+  it('is refused with any one character changed', () => {
+    const { text } = mintKey('prod');
+    for (let index = 0; index < text.length; index += 1) {
+      const other = text[index] === '1' ? '2' : '1';
+      expect(parseKey(`${text.slice(0, index)}${other}${text.slice(index + 1)}`)).toBeNull();
+    }
+  });
+
+  it.each(['', 'vibn', 'vibn_prod_a_b_c', `vibn_prod_${'a'.repeat(9_999)}`])('is refused when it is %s', (text) => {
+    expect(parseKey(text)).toBeNull();
+  });
+
+  it('has an environment of lower-case letters and digits', () => {
+    expect(() => mintKey('Prod!')).toThrow('lower-case');
+  });
+
+  it('keeps neither the secret nor the body in its digests', () => {
+    expect(hashSecret('hmac', 'secret')).toMatch(/^[0-9a-f]{64}$/);
+    expect(hashSecret('hmac', 'secret')).not.toBe(hashSecret('other', 'secret'));
+    expect(requestDigest('hmac', 'a', { x: 1, y: 2 })).toBe(requestDigest('hmac', 'a', { y: 2, x: 1 }));
+    expect(requestDigest('hmac', 'a', { x: 1 })).not.toBe(requestDigest('hmac', 'b', { x: 1 }));
+  });
+});
+
+describe('scopes', () => {
+  it.each([
+    { scopes: ['*'], asked: 'storage:delete', allowed: true },
+    { scopes: ['storage:*'], asked: 'storage:delete', allowed: true },
+    { scopes: ['*:read'], asked: 'storage:read', allowed: true },
+    { scopes: ['*:read'], asked: 'storage:write', allowed: false },
+    { scopes: ['storage:write'], asked: 'storage:read', allowed: false },
+    { scopes: ['storage:read', 'storage:write'], asked: 'storage:write', allowed: true },
+    { scopes: ['storages:read'], asked: 'storage:read', allowed: false },
+    { scopes: [], asked: 'storage:read', allowed: false },
+  ])('$scopes for $asked: $allowed', ({ scopes, asked, allowed }) => {
+    const [area = '', action = ''] = asked.split(':');
+    expect(allows(scopes, area, action)).toBe(allowed);
+  });
+
+  it('has a pattern that takes all that are documented', () => {
+    for (const scope of ['apps:read', 'databases:*', 'email:send', 'queues:enqueue', '*', '*:read']) {
+      expect(scope).toMatch(scopePattern);
+    }
+    for (const scope of ['', 'apps', 'Apps:read', 'apps:', ':read', 'apps:read:x', 'a b:read']) {
+      expect(scope).not.toMatch(scopePattern);
+    }
+  });
+});
+
+describe('the rate limiter', () => {
+  let now = 0;
+  const clock = { monotonic: () => now } as Clock;
+  const limiter = () =>
+    createRateLimiter({ clock, options: { ratePerSecondDefault: 10, burstSeconds: 2, batchMax: 5 } });
+  const refusedFor = (body: () => void): number | null => {
+    try {
+      body();
+      return null;
+    } catch (error) {
+      return error instanceof ApiError ? error.data.retryAfterMs : -1;
+    }
+  };
+
+  it('lets a burst through, then the rate, and says when the next call fits', () => {
+    const limit = limiter();
+    expect(refusedFor(() => limit.take('k', null, 20))).toBeNull();
+    expect(refusedFor(() => limit.take('k', null, 1))).toBe(100);
+    now += 100;
+    expect(refusedFor(() => limit.take('k', null, 1))).toBeNull();
+    expect(refusedFor(() => limit.take('k', null, 5))).toBe(500);
+  });
+
+  it('takes a batch whole or not at all', () => {
+    const limit = limiter();
+    limit.take('k', null, 18);
+    expect(refusedFor(() => limit.take('k', null, 3))).toBe(100);
+    expect(refusedFor(() => limit.take('k', null, 2))).toBeNull();
+  });
+
+  it('keeps keys apart, and lets a slow key send one full batch', () => {
+    const limit = limiter();
+    limit.take('a', null, 20);
+    expect(refusedFor(() => limit.take('b', 1, 5))).toBeNull();
+    expect(refusedFor(() => limit.take('b', 1, 1))).toBe(1_000);
+  });
+});
