@@ -13,6 +13,7 @@ import { finishedRemoveInMs } from './once.ts';
 import type { Outcome } from './outcome.ts';
 import { accountOf, targetOf } from './progress.ts';
 import type { Pass } from './progress.ts';
+import { lastStood } from './recent-actions.ts';
 import { blamed } from './scope.ts';
 import type { PassDeps } from './scope.ts';
 
@@ -93,15 +94,14 @@ function removed(pass: Pass, why: 'deleted' | 'expired'): Outcome {
 }
 
 /**
- * That nothing is seen proves nothing while something of ours may still show: what was acknowledged or seen less than visibilityMs ago
- * and not deleted since, and what another holder sent. A row that went before would leave it behind without an owner.
+ * That nothing is seen proves nothing while something of ours may still show: what was made or seen less than visibilityMs ago and not
+ * taken away since, and what another holder sent. A row that went before would leave it behind without an owner.
  */
 function unprovenAbsence(pass: Pass): Outcome | null {
-  const { row, work } = pass.scope.passRow;
+  const { work } = pass.scope.passRow;
   if (accountOf(pass) === null) return null;
   const { visibilityMs, maxCallMs } = pass.scope.timing;
-  const lastSeen = Math.max(work.recentActions.at(-1)?.acknowledgedAt ?? 0, work.verifiedAt ?? 0);
-  const shownBy = row.finalizingAt === null ? lastSeen + visibilityMs : 0;
+  const shownBy = lastStood(work) + visibilityMs;
   const landedBy = work.takenOverAt === null ? 0 : work.takenOverAt + Math.max(maxCallMs, visibilityMs);
   const leftMs = Math.max(shownBy, landedBy) - pass.scope.now;
   return leftMs > 0 ? { type: 'verifying', retryAfterMs: leftMs } : null;

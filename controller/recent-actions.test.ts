@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Action } from './contract.ts';
-import { acknowledge, approvalDigest, forgiven, judgeRecent, repeatDigest } from './recent-actions.ts';
+import { acknowledge, approvalDigest, forgiven, judgeRecent, lastStood, repeatDigest } from './recent-actions.ts';
 import type { RecentAction } from './store/rows.ts';
 
 const minute = 60_000;
@@ -84,5 +84,25 @@ describe('digests of actions', () => {
 
   it('of a new generation match none of the old one', () => {
     expect(repeatDigest(action, 2)).not.toBe(repeatDigest(action, 1));
+  });
+});
+
+describe('when our object was last known to stand', () => {
+  const entryAt = (acknowledgedAt: number, digest = 'made'): RecentAction => ({ digest, acknowledgedAt, count: 1 });
+
+  test.each([
+    ['is never before anything was done or seen', [], null, 0],
+    ['is when it was made or changed', [entryAt(5)], null, 5],
+    ['is when it was seen, if that is later', [entryAt(5)], 9, 9],
+    ['is over once it was taken away', [entryAt(5), entryAt(12, 'away:x')], 9, 0],
+    ['begins again when it is made again', [entryAt(12, 'away:x'), entryAt(20)], 9, 20],
+  ] as const)('%s', (_title, recentActions, verifiedAt, wanted) => {
+    expect(lastStood({ recentActions, verifiedAt })).toBe(wanted);
+  });
+
+  test('takes deletes and releases for taking away, nothing else', () => {
+    const marked = (effect: Action['effect']) =>
+      repeatDigest({ type: 'a', effect, risk: 'free' }, 1).startsWith('away:');
+    expect((['create', 'update', 'delete', 'release'] as const).map(marked)).toEqual([false, false, true, true]);
   });
 });

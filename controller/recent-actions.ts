@@ -1,7 +1,7 @@
 import { digest } from '#resources/digest.ts';
 import type { Ms } from '#resources/resource.ts';
 import type { Action } from './contract.ts';
-import type { RecentAction } from './store/rows.ts';
+import type { RecentAction, WorkRow } from './store/rows.ts';
 
 /**
  * The drift brake (`work.recent_actions`): what was acknowledged lately, one entry per acknowledgement, newest last. Pure.
@@ -23,7 +23,23 @@ export function approvalDigest(action: Action): string {
 /** What the drift brake compares: the arguments and the step, of one generation. */
 export function repeatDigest(action: Action, generation: number): string {
   const { changes: _changes, guard: _guard, ...covered } = action;
-  return digest({ covered, generation });
+  return `${['delete', 'release'].includes(action.effect) ? awayMark : ''}${digest({ covered, generation })}`;
+}
+
+/** Begins the digest of what takes our object away, so that the list tells whether something of ours should stand. */
+const awayMark = 'away:';
+
+/**
+ * When our object was last known to stand: made, changed, or seen by a converged pass; 0 if it was taken away since. For visibilityMs
+ * after that, not seeing it proves nothing.
+ */
+export function lastStood({ recentActions, verifiedAt }: Pick<WorkRow, 'recentActions' | 'verifiedAt'>): Ms {
+  const seenAt = verifiedAt ?? 0;
+  const last = recentActions.at(-1);
+  if (last === undefined) return seenAt;
+  const isAway = last.digest.startsWith(awayMark);
+  if (isAway) return last.acknowledgedAt >= seenAt ? 0 : seenAt;
+  return Math.max(last.acknowledgedAt, seenAt);
 }
 
 export type RecentVerdict =

@@ -5,6 +5,7 @@ import { frozenRefusal } from './gates.ts';
 import type { Outcome } from './outcome.ts';
 import { accountOf } from './progress.ts';
 import type { Pass } from './progress.ts';
+import { lastStood } from './recent-actions.ts';
 import { onStore, stopPass } from './scope.ts';
 import type { PassDeps } from './scope.ts';
 
@@ -15,8 +16,11 @@ import type { PassDeps } from './scope.ts';
 export async function recreate(pass: Pass, deps: PassDeps, action: Action): Promise<Outcome | null> {
   const { scope, reconciler } = pass;
   const { row } = scope.passRow;
-  const stoodAt = action.effect === 'create' && row.deletedAt === null ? lastStood(pass, action) : null;
+  const stoodAt = action.effect === 'create' && row.deletedAt === null ? lastKnown(pass, action) : null;
   if (stoodAt === null || pass.progress.look?.exists === true) return null;
+  // Seen a moment ago: reads that lag are no reason to count a loss, let alone to make it again.
+  const leftMs = lastStood(scope.passRow.work) + scope.timing.visibilityMs - scope.now;
+  if (leftMs > 0) return { type: 'verifying', retryAfterMs: leftMs };
   if (reconciler.kind.holdsData && !isAskedFor(row.spec['recreate_requested_at'], stoodAt, scope.now)) {
     return deletedOutside(pass);
   }
@@ -28,7 +32,7 @@ export async function recreate(pass: Pass, deps: PassDeps, action: Action): Prom
 }
 
 /** When our object was known to stand: seen, or its creation answered longer ago than reads may lag; null: never. */
-function lastStood({ scope, progress }: Pass, action: Action): number | null {
+function lastKnown({ scope, progress }: Pass, action: Action): number | null {
   const { materializedAt } = scope.passRow.work;
   if (materializedAt !== null) return materializedAt;
   const done = progress.review?.intents.find((one) => one.effect === action.intent && one.state === 'done');
