@@ -33,6 +33,7 @@ export const providerCuts = [
   'executed-reply-lost',
   'reply-not-persisted',
   'late',
+  'very-late',
 ] as const;
 export const storeCuts = ['before-send', 'commit-not-sent', 'commit-ack-lost'] as const;
 export type Cut = (typeof providerCuts)[number] | (typeof storeCuts)[number];
@@ -74,6 +75,8 @@ export interface Send<T> {
 
 /** Longest that a late effect lands after its call: within a call's deadline and the kinds' visibility. */
 export const lateMsMax = 20_000;
+/** After a crash: longer than the lease that the call was given, within the wait that follows a takeover (maxCallMs and 2 s, twice). */
+export const veryLateMs = 55_000;
 /** The error that a fault answers with. */
 export function faultError(fault: Fault, send: { op: string }, rng: SeededRng): Error {
   switch (fault) {

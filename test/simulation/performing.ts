@@ -1,4 +1,4 @@
-import { faultError, lateMsMax } from './effects.ts';
+import { faultError, lateMsMax, veryLateMs } from './effects.ts';
 import type { Cut, Effect, Fault, Send } from './effects.ts';
 import type { Life } from './life.ts';
 import type { SeededRng } from './random.ts';
@@ -45,6 +45,9 @@ export function performCut<T>(stage: Stage, { effect, life, send, caller }: Perf
       return stage.crash(life, cut);
     case 'late':
       stage.timeline.after(lateMsMax, () => quietly(() => stage.execute(effect, send)));
+      return stage.crash(life, cut);
+    case 'very-late':
+      stage.timeline.after(veryLateMs, () => quietly(() => stage.execute(effect, send)));
       return stage.crash(life, cut);
     case 'reply-not-persisted':
       stage.crashAtNextWrite(life);

@@ -84,7 +84,14 @@ function bootOf(clouds: Clouds): Boot {
   return (ports) => {
     const { store, providers, replays, signals, clock, rng, worker } = ports;
     return createEngine({
-      ...{ store, providers, replays, signals, clock, rng, options, metrics },
+      store,
+      providers,
+      replays,
+      signals,
+      clock,
+      rng,
+      options,
+      metrics,
       registry: reconcilersOf(clouds, ports.call),
       log: logger(ports.log),
       buildId,
@@ -103,7 +110,9 @@ function logger(write: (line: string) => void): Logger {
 }
 
 function plainError(_key: string, value: unknown): unknown {
-  return value instanceof Error ? `${value.stack ?? value.message} ${String(value.cause ?? '')}` : value;
+  return value instanceof Error
+    ? `${value.stack ?? value.message} ${value.cause instanceof Error ? value.cause.message : ''}`
+    : value;
 }
 
 /** A world with the real engine, empty but for its clouds. */

@@ -121,6 +121,18 @@ const epochDefault = Date.UTC(2026, 10, 20, 8);
 const signalMs = 5;
 const staleMsDefault = 8_000;
 
+/** Worlds made since the last `forgetWorlds`, so that a runner can report on those of a case that failed. */
+let made: World[] = [];
+
+export function worldsMade(): readonly World[] {
+  return made;
+}
+
+export function forgetWorlds(): void {
+  made = [];
+}
+
+/** A world at its beginning: an empty database, no worker. */
 export function createWorld(options: WorldOptions): World {
   const { seed } = options;
   const releaseGuard = forbidRealTime();
@@ -355,6 +367,7 @@ export function createWorld(options: WorldOptions): World {
       releaseGuard();
     },
   };
+  made.push(world);
   return world;
 }
 

@@ -2,16 +2,7 @@ import type { MutationSnapshot, Revision, RowWrite } from '#controller/store/row
 import { dueShiftMs } from '#controller/store/rows.ts';
 import { keyText } from '#resources/reference.ts';
 import type { ResourceKey, ResourceRow, ResourceView } from '#resources/resource.ts';
-import {
-  append,
-  changeWork,
-  fireTopics,
-  rowByKey,
-  slotText,
-  wake,
-  type MemoryDatabase,
-  type Shard,
-} from './database.ts';
+import { append, fireTopics, rowByKey, slotText, wake, type MemoryDatabase, type Shard } from './database.ts';
 
 /** Rows that one mutation may read (resource-store.ts). */
 const readsMax = 2_000;
@@ -142,10 +133,7 @@ function change(db: MemoryDatabase, tables: Shard, write: Exclude<RowWrite, { op
   const moves = write.op !== 'update' || write.newGeneration;
   const row = { ...stamped, ...changedBy(db, write), generation: before.generation + (moves ? 1 : 0) };
   tables.rows.set(write.uid, row);
-  if (moves) {
-    wake(db, tables, { uid: write.uid, priority: 'user' });
-    changeWork(tables, write.uid, { recentActions: [], attempts: 0 });
-  }
+  if (moves) wake(db, tables, { uid: write.uid, priority: 'user' });
   return row;
 }
 

@@ -109,5 +109,6 @@ export const bucketScenario: Scenario = {
   whenGone: 'stalled',
   destroy: (clouds, row) => void ask(clouds, { method: 'DELETE', path: `/b/${nameOf(row)}` }),
   untraceable: false,
+  lagMs: 8_000,
   sameCounts: true,
 };

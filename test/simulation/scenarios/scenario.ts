@@ -31,6 +31,8 @@ export interface Scenario {
   readonly destroy: ((clouds: Clouds, row: Named) => void) | null;
   /** The outcome of a lost send can never be found out: the row parks. */
   readonly untraceable: boolean;
+  /** How long a change may stay unseen by the provider's reads: within the kind's visibility. */
+  readonly lagMs: number;
   /** Whether creates and deletes are the same in number whatever is lost; not where a lost reply means finding and discarding. */
   readonly sameCounts: boolean;
 }

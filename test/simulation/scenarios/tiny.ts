@@ -49,6 +49,7 @@ export const tinyScenarios: readonly Scenario[] = [
     whenGone: 'recreated',
     destroy: (clouds, row) => clouds.tiny.listTokens(row.uid).forEach((one) => clouds.tiny.deleteToken(one.id)),
     untraceable: false,
+    lagMs: 50_000,
     sameCounts: false,
   },
   {
@@ -72,6 +73,7 @@ export const tinyScenarios: readonly Scenario[] = [
       if (found !== null) clouds.tiny.deleteLink(found.name, found.etag);
     },
     untraceable: false,
+    lagMs: 50_000,
     sameCounts: true,
   },
   letter('Letter', true),
@@ -90,6 +92,7 @@ export const tinyScenarios: readonly Scenario[] = [
     whenGone: 'nothing',
     destroy: null,
     untraceable: false,
+    lagMs: 50_000,
     sameCounts: false,
   },
 ];
@@ -116,6 +119,7 @@ function letter(title: string, traceable: boolean): Scenario {
     whenGone: 'nothing',
     destroy: null,
     untraceable: !traceable,
+    lagMs: 50_000,
     sameCounts: true,
   };
 }

@@ -124,11 +124,16 @@ export function rowAt({ agent }: Simulation, key: ResourceKey): ResourceRow {
   return row;
 }
 
+/** Ready, and the world is as declared. */
+export function isRight(simulation: Simulation, scenario: Scenario, key: ResourceKey): boolean {
+  const row = simulation.agent.row(key);
+  return row !== null && isReady(row) && scenario.matches(simulation.clouds, row, row.spec);
+}
+
 /** Ready, the world is as declared, and nobody has anything to do for it. */
 export function isConverged(simulation: Simulation, scenario: Scenario, key: ResourceKey): boolean {
   const row = simulation.agent.row(key);
-  if (row === null || !isReady(row) || !isIdle(simulation, row.uid)) return false;
-  return scenario.matches(simulation.clouds, row, row.spec);
+  return row !== null && isIdle(simulation, row.uid) && isRight(simulation, scenario, key);
 }
 
 /** Held by nobody, not due, and nobody's takeover is being waited out. */

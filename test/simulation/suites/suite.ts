@@ -1,3 +1,4 @@
+import { forgetWorlds, worldsMade } from '#test/simulation/world.ts';
 import type { World } from '#test/simulation/world.ts';
 
 /** One suite of the world: cases that stand for themselves, each replayable by its id and seed. */
@@ -13,7 +14,7 @@ export interface SuiteCase {
   /** e.g. "Token/create/33:late:7500" */
   readonly id: string;
   /** Throws what went wrong. */
-  readonly run: () => Promise<World>;
+  readonly run: () => Promise<unknown>;
 }
 
 export interface SuiteReport {
@@ -29,32 +30,58 @@ export function replayLine(suite: string, seed: number, id: string): string {
   return `npm run sim -- --seed ${String(seed)} --suite ${suite} --case "${id}"`;
 }
 
-/** Runs all cases of a suite for some seeds; `only` picks ids. */
+export interface RunOptions {
+  /** Picks cases. */
+  readonly only?: (id: string) => boolean;
+  /** Prints the last effects and the log of each world. */
+  readonly trace?: boolean;
+}
+
+/** Runs all cases of a suite for some seeds. */
 export async function runSuite(
   suite: Suite,
   seeds: readonly number[],
-  only: (id: string) => boolean = () => true,
+  { only = () => true, trace = false }: RunOptions = {},
 ): Promise<SuiteReport> {
   const failures: string[] = [];
   const counts = new Map<string, number>();
   let cases = 0;
   let effects = 0;
   for (const seed of seeds) {
-    for (const one of (await suite.cases(seed)).filter(({ id }) => only(id))) {
+    for (const { id, run } of (await suite.cases(seed)).filter((one) => only(one.id))) {
       cases += 1;
-      try {
-        const world = await one.run();
-        effects += world.effects().length;
-        for (const [name, count] of world.counts()) counts.set(name, (counts.get(name) ?? 0) + count);
-      } catch (error) {
-        failures.push(
-          `${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}\n  ${replayLine(suite.name, seed, one.id)}`,
-        );
-      }
+      forgetWorlds();
+      const failure = await run().then(
+        () => null,
+        (error: unknown) => textOf(error),
+      );
+      effects += worldsMade().reduce((sum, world) => sum + world.effects().length, 0);
+      worldsMade().forEach((world) => addCounts(counts, world.counts()));
+      if (trace) worldsMade().forEach(printTrace);
+      if (failure !== null) failures.push(`${failure}\n  ${replayLine(suite.name, seed, id)}`);
     }
   }
-  const neverHit = suite.mustHit.filter((name) => !counts.has(name));
-  return { cases, effects, failures, neverHit };
+  forgetWorlds();
+  return { cases, effects, failures, neverHit: suite.mustHit.filter((name) => !counts.has(name)) };
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}
+
+function addCounts(sum: Map<string, number>, counts: ReadonlyMap<string, number>): void {
+  for (const [name, count] of counts) sum.set(name, (sum.get(name) ?? 0) + count);
+}
+
+/** How much of a world is printed. */
+const tracedMax = 150;
+
+function printTrace(world: World): void {
+  const lines = world
+    .effects()
+    .slice(-tracedMax)
+    .map(({ n, at, worker, op, subject, state, done }) => `${n} ${at} ${worker} ${op} ${subject} ${state} ${done}`);
+  console.log([...lines, ...world.logged(), `trace ${world.traceHash()}`].join('\n'));
 }
 
 /** Failures to show: the first few, for the others are most often the same. */

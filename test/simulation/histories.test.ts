@@ -1,0 +1,16 @@
+import { expect, test } from 'vitest';
+import { flakyReads, laggyProvider, missedEvents, staleReads } from '#test/simulation/suites/histories.ts';
+import { firstFailures, runSuite } from '#test/simulation/suites/suite.ts';
+
+const seeds = (count: number): number[] => Array.from({ length: count }, (_, n) => n + 1);
+
+test.each([
+  ['stale reads delete nothing that was declared again', staleReads, 8],
+  ['a provider that lags gets no duplicates, and Ready does not flap', laggyProvider, 4],
+  ['lost, doubled and shuffled wake-ups change nothing but the time it takes', missedEvents, 1],
+  ['reads that fail are not taken for absence', flakyReads, 4],
+] as const)('%s', async (_title, suite, count) => {
+  const report = await runSuite(suite, seeds(count));
+  expect(firstFailures(report)).toEqual([]);
+  expect(report.neverHit).toEqual([]);
+});

@@ -1,0 +1,25 @@
+import { crashEverywhere } from './crash-everywhere.ts';
+import { flakyReads, laggyProvider, missedEvents, staleReads } from './histories.ts';
+import { liveness } from './liveness.ts';
+import { once } from './once.ts';
+import { driftMatrix, foreignObject } from './ownership.ts';
+import type { Suite } from './suite.ts';
+import { undelete } from './undelete.ts';
+import { unknownOutcome } from './unknown-outcome.ts';
+import { zombieWorker } from './zombie-worker.ts';
+
+/** Every suite, by name in `npm run sim`. */
+export const suites: readonly Suite[] = [
+  crashEverywhere,
+  unknownOutcome,
+  zombieWorker,
+  staleReads,
+  laggyProvider,
+  flakyReads,
+  missedEvents,
+  driftMatrix,
+  foreignObject,
+  undelete,
+  once,
+  liveness,
+];

@@ -1,0 +1,166 @@
+import { readFaults } from '#test/simulation/effects.ts';
+import type { Fault } from '#test/simulation/effects.ts';
+import { checkSecrets } from '#test/simulation/oracles.ts';
+import { seeded } from '#test/simulation/random.ts';
+import type { SeededRng } from '#test/simulation/random.ts';
+import type { Scenario } from '#test/simulation/scenarios/scenario.ts';
+import { createSimulation, describeRow, isReady, scenarios, subjectKey } from '#test/simulation/simulation.ts';
+import type { Simulation } from '#test/simulation/simulation.ts';
+import type { SignalPlan, World } from '#test/simulation/world.ts';
+import { countCreates, countMutations, isConverged, isRemoved, isRight, withinMs } from './steps.ts';
+import type { Suite, SuiteCase } from './suite.ts';
+
+/**
+ * Whole histories of a row (create, update, delete, create again under the same name) while one thing is wrong all the time: reads
+ * are stale, the provider lags, signals are lost. The end is that of a world without it.
+ */
+interface History {
+  readonly simulation: Simulation;
+  readonly scenario: Scenario;
+  /** Waits between the steps instead of for their end: ms, drawn by seed. Null: each step ends first. */
+  readonly hurry: SeededRng | null;
+}
+
+async function live({ simulation, scenario, hurry }: History): Promise<void> {
+  const { world, agent } = simulation;
+  const key = subjectKey(scenario);
+  const settle = async (isDone: () => boolean): Promise<void> => {
+    if (hurry !== null) return world.run(hurry.int(30_000));
+    if (!(await world.until(isDone, withinMs))) throw new Error(`O1: ${describeRow(agent, key)}`);
+  };
+  const converged = (): boolean => isConverged(simulation, scenario, key);
+  await agent.apply(key, scenario.sample);
+  await settle(converged);
+  if (scenario.update !== null) {
+    await agent.apply(key, scenario.update);
+    await settle(converged);
+  }
+  const first = agent.row(key);
+  await agent.remove(key);
+  await world.until(() => agent.row(key) === null, withinMs * 2);
+  if (first === null || !isRemoved(simulation, scenario, first))
+    throw new Error(`O1: not removed: ${describeRow(agent, key)}`);
+  await agent.apply(key, scenario.sample);
+  if (!(await world.until(converged, withinMs * 2))) throw new Error(`O1: again: ${describeRow(agent, key)}`);
+  await world.run(3_600_000);
+  if (!isRight(simulation, scenario, key)) throw new Error(`O1: did not stay so: ${describeRow(agent, key)}`);
+}
+
+/** Opens a simulation, prepares it without faults, runs, closes. */
+async function within(
+  options: { seed: number; order: 'fifo' | 'seeded' },
+  scenario: Scenario,
+  run: (simulation: Simulation) => Promise<void>,
+): Promise<World> {
+  const simulation = createSimulation(options);
+  try {
+    await simulation.prepare(scenario);
+    await run(simulation);
+    checkSecrets(simulation.world);
+    return simulation.world;
+  } finally {
+    simulation.world.close();
+  }
+}
+
+function perScenario(run: (scenario: Scenario) => Promise<World>): SuiteCase[] {
+  return scenarios.map((scenario) => ({ id: scenario.title, run: () => run(scenario) }));
+}
+
+/** stale reads: provider answers and store replies served late, a name deleted and declared again. 0 wrong deletes. */
+export const staleReads: Suite = {
+  name: 'stale-reads',
+  cases: async (seed) =>
+    perScenario((scenario) =>
+      within({ seed, order: 'seeded' }, scenario, async (simulation) => {
+        const { world } = simulation;
+        const rng = seeded(seed, 'stale');
+        world.setFaults((effect) => {
+          if (effect.mutating || !rng.chance(0.5)) return null;
+          return effect.door === 'provider' ? 'stale' : 'slow-commit';
+        });
+        await live({ simulation, scenario, hurry: seeded(seed, 'hurry') });
+      }),
+    ),
+  mustHit: ['fault:stale', 'fault:slow-commit'],
+};
+
+/** laggy provider: what was changed shows up to the kind's visibility later, and list and get disagree. */
+export const laggyProvider: Suite = {
+  name: 'laggy-provider',
+  cases: async (seed) =>
+    perScenario((scenario) =>
+      within({ seed, order: 'fifo' }, scenario, async (simulation) => {
+        const { world, agent } = simulation;
+        const key = subjectKey(scenario);
+        const flips = new Map<number, number>();
+        let was = false;
+        world.observe(() => {
+          const row = agent.row(key);
+          const is = isReady(row);
+          if (is !== was && row !== null) flips.set(row.generation, (flips.get(row.generation) ?? 0) + 1);
+          was = is;
+        });
+        world.setFaults((effect) => (effect.mutating || effect.door === 'store' ? null : 'stale'), scenario.lagMs);
+        await live({ simulation, scenario, hurry: null });
+        // Into a generation Ready may come once; out of it, an edit counts for the next one.
+        const most = Math.max(0, ...flips.values());
+        if (most > 2) throw new Error(`Ready flapped: ${JSON.stringify([...flips])}`);
+        if (scenario.sameCounts && countCreates(simulation) > scenario.needs.length + 2)
+          throw new Error('O2: created twice');
+      }),
+    ),
+  mustHit: ['fault:stale'],
+};
+
+const signalPlans: Readonly<Record<string, SignalPlan>> = {
+  dropped: () => [],
+  doubled: () => Array.from({ length: 10 }, (_, n) => 5 + n),
+  shuffled: (rng) => [rng.int(5_000)],
+  'some dropped': (rng) => (rng.chance(0.5) ? [] : [5]),
+};
+
+/** missed events: wake-ups dropped, doubled, shuffled. Same end, as many changes. */
+export const missedEvents: Suite = {
+  name: 'missed-events',
+  cases: async (seed) =>
+    scenarios.flatMap((scenario) =>
+      Object.entries(signalPlans).map(([plan, signals]) => ({
+        id: `${scenario.title}/${plan}`,
+        run: async () => {
+          let expected = 0;
+          const options = { seed, order: 'fifo' } as const;
+          await within(options, scenario, async (simulation) => {
+            await live({ simulation, scenario, hurry: null });
+            expected = countMutations(simulation);
+          });
+          return within(options, scenario, async (simulation) => {
+            simulation.world.setSignals(signals);
+            await live({ simulation, scenario, hurry: null });
+            const changes = countMutations(simulation);
+            if (changes !== expected) throw new Error(`O5: ${String(changes)} changes, not ${String(expected)}`);
+            simulation.world.sometimes(`signals:${plan}`);
+          });
+        },
+      })),
+    ),
+  mustHit: Object.keys(signalPlans).map((plan) => `signals:${plan}`),
+};
+
+const falseAnswers: readonly Fault[] = ['lose-request', 'refuse', 'throttle', 'slow', 'stale'];
+
+/** flaky reads: half of all reads of the provider fail in some way; nothing is taken for absent. */
+export const flakyReads: Suite = {
+  name: 'flaky-reads',
+  cases: async (seed) =>
+    perScenario((scenario) =>
+      within({ seed, order: 'seeded' }, scenario, async (simulation) => {
+        const rng = seeded(seed, 'flaky');
+        simulation.world.setFaults((effect) =>
+          effect.door === 'provider' && !effect.mutating && rng.chance(0.4) ? rng.pick(falseAnswers) : null,
+        );
+        await live({ simulation, scenario, hurry: null });
+      }),
+    ),
+  mustHit: readFaults.filter((fault) => falseAnswers.includes(fault)).map((fault) => `fault:${fault}`),
+};

@@ -1,0 +1,38 @@
+import type { Scenario } from '#test/simulation/scenarios/scenario.ts';
+import { createSimulation, scenarios, subjectKey } from '#test/simulation/simulation.ts';
+import type { World } from '#test/simulation/world.ts';
+import { isConverged, withinMs } from './steps.ts';
+import type { Suite } from './suite.ts';
+
+/** once: sent one time in 30 days of resync, although the row wakes, restarts and is replayed; then it expires. */
+export const once: Suite = {
+  name: 'once',
+  cases: async (seed) =>
+    scenarios
+      .filter((scenario) => scenario.kind === 'Letter')
+      .map((scenario) => ({ id: scenario.title, run: () => runCase(seed, scenario) })),
+  mustHit: ['once:expired'],
+};
+
+const dayMs = 86_400_000;
+
+async function runCase(seed: number, scenario: Scenario): Promise<World> {
+  const simulation = createSimulation({ seed });
+  const { world, agent, clouds } = simulation;
+  const key = subjectKey(scenario);
+  try {
+    await simulation.prepare(scenario);
+    await agent.apply(key, scenario.sample);
+    if (!(await world.until(() => isConverged(simulation, scenario, key), withinMs))) throw new Error('O1: not sent');
+    await world.run(6 * dayMs);
+    if (agent.row(key) === null) throw new Error('the row went before its time');
+    for (const worker of world.workers.slice()) world.crash(worker);
+    world.startWorker('w2');
+    await world.run(24 * dayMs);
+    if (agent.row(key) === null) world.sometimes('once:expired');
+    if (clouds.tiny.letters.size !== 1) throw new Error(`O5: ${String(clouds.tiny.letters.size)} letters`);
+    return world;
+  } finally {
+    world.close();
+  }
+}

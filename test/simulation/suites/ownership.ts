@@ -1,0 +1,135 @@
+import type { Scenario } from '#test/simulation/scenarios/scenario.ts';
+import { createSimulation, describeRow, scenarios, subjectKey } from '#test/simulation/simulation.ts';
+import type { Simulation } from '#test/simulation/simulation.ts';
+import type { World } from '#test/simulation/world.ts';
+import { countMutations, isConverged, isIdle, rowAt, stalledReason, wakeNow, withinMs } from './steps.ts';
+import type { Suite } from './suite.ts';
+
+async function converged(seed: number, scenario: Scenario): Promise<Simulation> {
+  const simulation = createSimulation({ seed });
+  const { world, agent } = simulation;
+  const key = subjectKey(scenario);
+  await simulation.prepare(scenario);
+  await agent.apply(key, scenario.sample);
+  if (await world.until(() => isConverged(simulation, scenario, key), withinMs)) return simulation;
+  world.close();
+  throw new Error(`O1: ${describeRow(agent, key)}`);
+}
+
+/** drift matrix: each managed field changed outside is repaired, each unmanaged one left alone. */
+export const driftMatrix: Suite = {
+  name: 'drift-matrix',
+  cases: async (seed) =>
+    scenarios.flatMap((scenario) => [
+      ...scenario.drifts.map((drift) => ({
+        id: `${scenario.title}/managed/${drift.name}`,
+        run: () => repaired(seed, scenario, drift.mutate),
+      })),
+      ...scenario.unmanaged.map((drift) => ({
+        id: `${scenario.title}/unmanaged/${drift.name}`,
+        run: () => untouched(seed, scenario, drift),
+      })),
+      ...(scenario.destroy === null ? [] : [{ id: `${scenario.title}/gone`, run: () => gone(seed, scenario) }]),
+    ]),
+  mustHit: ['drift:repaired', 'drift:untouched', 'drift:recreated', 'drift:stalled'],
+};
+
+async function repaired(
+  seed: number,
+  scenario: Scenario,
+  mutate: Scenario['drifts'][number]['mutate'],
+): Promise<World> {
+  const simulation = await converged(seed, scenario);
+  const { world, agent, clouds } = simulation;
+  const key = subjectKey(scenario);
+  const row = rowAt(simulation, key);
+  const before = world.timeline.elapsed();
+  mutate(clouds, row);
+  // Nobody tells: the row's own resync finds it.
+  const fixed = (): boolean => isConverged(simulation, scenario, key) && (lastPass(simulation, row.uid) ?? 0) > before;
+  const ok = await world.until(fixed, 2 * withinMs);
+  const described = describeRow(agent, key);
+  world.sometimes('drift:repaired');
+  world.close();
+  if (!ok) throw new Error(`not repaired: ${described}`);
+  return world;
+}
+
+/** Elapsed ms of the last settle of a row. */
+function lastPass({ world }: Simulation, uid: string): number | undefined {
+  return world.effects().findLast((effect) => effect.op === 'engine.settle' && effect.subject.includes(uid))?.at;
+}
+
+async function untouched(seed: number, scenario: Scenario, drift: Scenario['unmanaged'][number]): Promise<World> {
+  const simulation = await converged(seed, scenario);
+  const { world, clouds } = simulation;
+  const row = rowAt(simulation, subjectKey(scenario));
+  drift.mutate(clouds, row);
+  const before = countMutations(simulation);
+  await world.run(2 * withinMs);
+  world.sometimes('drift:untouched');
+  const kept = drift.kept(clouds, row);
+  world.close();
+  if (!kept) throw new Error('an unmanaged field was changed');
+  if (countMutations(simulation) !== before)
+    throw new Error('something was changed although nothing managed had drifted');
+  return world;
+}
+
+/** Deleted outside: made again, or, where it held data, a person is asked. */
+async function gone(seed: number, scenario: Scenario): Promise<World> {
+  const simulation = await converged(seed, scenario);
+  const { world, agent, clouds } = simulation;
+  const key = subjectKey(scenario);
+  const row = rowAt(simulation, key);
+  scenario.destroy?.(clouds, row);
+  wakeNow(simulation, row.uid);
+  const stalls = scenario.whenGone === 'stalled';
+  const isDone = (): boolean =>
+    stalls ? stalledReason(agent.row(key)) === 'DeletedOutside' : isConverged(simulation, scenario, key);
+  const ok = await world.until(isDone, withinMs);
+  const described = describeRow(agent, key);
+  if (stalls) await world.run(withinMs);
+  world.sometimes(stalls ? 'drift:stalled' : 'drift:recreated');
+  world.close();
+  if (!ok) throw new Error(described);
+  if (stalls && scenario.objects(clouds, row) > 0) throw new Error('re-created although it held data');
+  return world;
+}
+
+/** foreign object: our name, somebody else's thing. Never adopted, never deleted, named after one pass; deleting the row leaves it. */
+export const foreignObject: Suite = {
+  name: 'foreign-object',
+  cases: async (seed) =>
+    scenarios
+      .filter((scenario) => scenario.foreign !== null)
+      .map((scenario) => ({ id: scenario.title, run: () => foreign(seed, scenario) })),
+  mustHit: ['foreign:named'],
+};
+
+async function foreign(seed: number, scenario: Scenario): Promise<World> {
+  const simulation = createSimulation({ seed });
+  const { world, agent, clouds } = simulation;
+  const key = subjectKey(scenario);
+  try {
+    await simulation.prepare(scenario);
+    const isIntact = scenario.foreign?.(clouds, key) ?? ((): boolean => false);
+    await agent.apply(key, scenario.sample);
+    const uid = rowAt(simulation, key).uid;
+    const passes = (): number =>
+      world.effects().filter((effect) => effect.op === 'engine.settle' && effect.subject.includes(uid)).length;
+    await world.until(() => passes() > 0 && isIdle(simulation, uid), withinMs);
+    const reason = stalledReason(agent.row(key));
+    if (reason !== 'AlreadyExistsUnowned') throw new Error(`after one pass: ${describeRow(agent, key)}`);
+    world.sometimes('foreign:named');
+    await world.run(2 * withinMs);
+    if (!isIntact()) throw new Error('a foreign object was touched');
+    await agent.remove(key);
+    if (!(await world.until(() => agent.row(key) === null, withinMs)))
+      throw new Error(`O1: ${describeRow(agent, key)}`);
+    if (!isIntact()) throw new Error('a foreign object was touched by the deletion');
+    return world;
+  } finally {
+    world.close();
+  }
+}
