@@ -89,18 +89,19 @@ describe('digests of actions', () => {
 
 describe('when our object was last known to stand', () => {
   const entryAt = (acknowledgedAt: number, digest = 'made'): RecentAction => ({ digest, acknowledgedAt, count: 1 });
+  const away = entryAt(12, 'away:x');
 
-  test.each([
-    ['is never before anything was done or seen', [], null, 0],
-    ['is when it was made or changed', [entryAt(5)], null, 5],
-    ['is when it was seen, if that is later', [entryAt(5)], 9, 9],
-    ['is over once it was taken away', [entryAt(5), entryAt(12, 'away:x')], 9, 0],
-    ['begins again when it is made again', [entryAt(12, 'away:x'), entryAt(20)], 9, 20],
-  ] as const)('%s', (_title, recentActions, verifiedAt, wanted) => {
-    expect(lastStood({ recentActions, verifiedAt })).toBe(wanted);
+  it.each([
+    { title: 'is never before anything was done or seen', recentActions: [], verifiedAt: null, stoodAt: 0 },
+    { title: 'is when it was made or changed', recentActions: [entryAt(5)], verifiedAt: null, stoodAt: 5 },
+    { title: 'is when it was seen, if that is later', recentActions: [entryAt(5)], verifiedAt: 9, stoodAt: 9 },
+    { title: 'is over once it was taken away', recentActions: [entryAt(5), away], verifiedAt: 9, stoodAt: 0 },
+    { title: 'begins again when it is made again', recentActions: [away, entryAt(20)], verifiedAt: 9, stoodAt: 20 },
+  ])('$title', ({ recentActions, verifiedAt, stoodAt }) => {
+    expect(lastStood({ recentActions, verifiedAt })).toBe(stoodAt);
   });
 
-  test('takes deletes and releases for taking away, nothing else', () => {
+  it('takes deletes and releases for taking away, nothing else', () => {
     const marked = (effect: Action['effect']) =>
       repeatDigest({ type: 'a', effect, risk: 'free' }, 1).startsWith('away:');
     expect((['create', 'update', 'delete', 'release'] as const).map(marked)).toEqual([false, false, true, true]);
