@@ -99,6 +99,8 @@ export function createEngine(input: EngineInput): Engine {
         onUsable: (provider, account) =>
           firing.fire(topic.provider(provider, account), wakeRate(provider, options.gateway)),
         onProbe: (claim, sentAt) => {
+          // Claimed while we stop: its lease lapses, and another replica probes.
+          if (wake.isStopped()) return;
           void readClaimed(claimerInput, [claim], sentAt).then(
             (batch) => batch.claimed.forEach((claimed) => startPass(deps, { claimed, batch, probe: true })),
             (error: unknown) => log.warn({ error, uid: claim.uid }, 'A probe could not be read'),

@@ -3,6 +3,7 @@ import type { Action, AnyReconciler, ChildDeclaration, Plan, Reconciler } from '
 import { createEngine } from '#controller/engine.ts';
 import { silentLogger } from '#controller/log.ts';
 import { createOptions } from '#controller/options.ts';
+import type { ResourceStore } from '#controller/store/resource-store.ts';
 import { createFixedRng, createVirtualClock } from '#controller/testing.ts';
 import { firesOfChange } from '#resources/changes.ts';
 import { defineKind } from '#resources/kind.ts';
@@ -34,6 +35,11 @@ export const Vault = defineKind({ ...base, name: 'Vault', plural: 'vaults', hold
 export const Errand = defineKind({ ...base, name: 'Errand', plural: 'errands', lifecycle: 'once' });
 const kinds = [Workspace, Thing, Vault, Errand];
 
+/** A reconciler of each kind, over one provider. */
+export function reconcilersOf(provider: Provider): readonly AnyReconciler[] {
+  return kinds.map((kind) => reconcilerOf(kind, provider));
+}
+
 interface Seen {
   readonly text: string | null;
   readonly parts: readonly string[];
@@ -56,6 +62,20 @@ export interface Provider {
   beforeRead: (uid: string) => Promise<void>;
   /** Comes in observe, outside of any call. */
   beforeLook: (uid: string) => Promise<void>;
+}
+
+/** A provider with nothing in it that does what it is asked. */
+export function createProvider(): Provider {
+  const nothing = (): Promise<void> => Promise.resolve();
+  return {
+    objects: new Map(),
+    writes: [],
+    reads: 0,
+    beforeWrite: nothing,
+    afterWrite: nothing,
+    beforeRead: nothing,
+    beforeLook: nothing,
+  };
 }
 
 const here = { provider: 'things', account: 'a' } as const;
@@ -134,23 +154,14 @@ export async function createBench() {
   const signals = createMemorySignals();
   const db = createMemoryDatabase({ now: () => clock.now(), committed: (shard) => signals.signal([shard]) });
   const stores = createMemoryStores(db);
-  const nothing = (): Promise<void> => Promise.resolve();
-  const provider: Provider = {
-    objects: new Map(),
-    writes: [],
-    reads: 0,
-    beforeWrite: nothing,
-    afterWrite: nothing,
-    beforeRead: nothing,
-    beforeLook: nothing,
-  };
+  const provider = createProvider();
   const engineOf = (holder: string) =>
     createEngine({
       store: stores.engine,
       providers: stores.providers,
       replays: stores.replays,
       signals,
-      registry: kinds.map((kind) => reconcilerOf(kind, provider)),
+      registry: reconcilersOf(provider),
       clock,
       rng: createFixedRng(),
       options,
@@ -166,7 +177,8 @@ export async function createBench() {
   return { clock, db, stores, signals, provider, engine, engineOf, ...declare };
 }
 
-function declarerOf(resources: ReturnType<typeof createMemoryStores>['resources']) {
+/** Declares rows of the workspace `acme`, as the API would. */
+export function declarerOf(resources: ResourceStore) {
   const keyOf = (kind: Kind, name: string): ResourceKey => ({ workspace: 'acme', kind: kind.name, name });
   const read = async (kind: Kind, name: string): Promise<ResourceRow | null> =>
     (await resources.get('platform', keyOf(kind, name)))?.row ?? null;
