@@ -1,6 +1,5 @@
 import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
-// oxlint-disable-next-line eslint/no-restricted-imports -- a composition root may (architecture §3)
 import { createRegistry } from '#reconcilers/registry.ts';
 import { buildIdOf } from './build-id.ts';
 import { systemClock, systemRng } from './clock.ts';

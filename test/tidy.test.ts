@@ -9,7 +9,9 @@ const textOf = (path: string): string => readFileSync(path, 'utf8');
 
 describe('the ten steps of the flow', () => {
   test('have exactly one home each, which says so in its first lines', () => {
-    expect(sources.flatMap((path) => banners(textOf(path))).sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    expect(sources.flatMap((path) => banners(textOf(path))).sort((a, b) => a - b)).toEqual([
+      1, 2, 3, 4, 5, 6, 7, 8, 9, 10,
+    ]);
   });
 });
 
@@ -37,7 +39,7 @@ describe('the effects', () => {
 });
 
 describe('the repository', () => {
-  test('holds no TODO, no skipped test and no focused one', () => {
+  test('leaves nothing marked for later, and no test focused or still to be written', () => {
     const files = globSync('{api,controller,hack,reconcilers,resources,test,migrations}/**/*.{ts,sql}');
     const marks = new RegExp(`\\b(${['TO', 'DO'].join('')}|${['FIX', 'ME'].join('')})\\b|\\.(only|todo)\\(`);
     expect(files.filter((path) => marks.test(textOf(path)))).toEqual([]);

@@ -1,3 +1,4 @@
+// Flow step 3 of 10: row (putSpec). Before: api/admission/chain.ts. After: queue/wake.ts.
 import { keyText } from '#resources/reference.ts';
 import type { ResourceKey, ResourceRow, ResourceView } from '#resources/resource.ts';
 import { shardOf } from '#resources/shard.ts';
