@@ -48,12 +48,12 @@ export function createApiServer(input: ApiServerInput): FastifyInstance {
   });
   const deps: ApiDeps = { ...input, feed, auth };
   const router = createRouter(deps);
-  const closing = new AbortController();
+  const calls = createOpenCalls();
   const server = fastify({
     logger: false,
     bodyLimit: options.bodyBytesMax,
     requestTimeout: options.requestReadMs,
-    forceCloseConnections: true,
+    forceCloseConnections: 'idle',
     exposeHeadRoutes: false,
     genReqId: () => randomBytes(16).toString('hex'),
     routerOptions: { maxParamLength: pathCharsMax },
@@ -62,10 +62,10 @@ export function createApiServer(input: ApiServerInput): FastifyInstance {
     frameworkErrors: (error, request, reply) => void sendError(error, request, reply),
   });
   server.addHook('onClose', () => feed.stop());
-  server.addHook('preClose', () => closing.abort());
+  server.addHook('preClose', () => calls.stop());
   answerInOneShape(server, deps);
   addProbes(server, input, auth);
-  addTrpc(server, { deps, router, closing: closing.signal });
+  addTrpc(server, { deps, router, calls });
   observe(server, input, new Set(Object.keys(router._def.procedures)));
   return server;
 }
@@ -159,10 +159,10 @@ function addProbes(server: FastifyInstance, input: ApiServerInput, auth: ApiDeps
 interface TrpcInput {
   readonly deps: ApiDeps;
   readonly router: AppRouter;
-  readonly closing: AbortSignal;
+  readonly calls: OpenCalls;
 }
 
-function addTrpc(server: FastifyInstance, { deps, router, closing }: TrpcInput): void {
+function addTrpc(server: FastifyInstance, { deps, router, calls }: TrpcInput): void {
   const { auth, options, clock } = deps;
   const limiter = createRateLimiter({ clock, options });
   const route = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
@@ -173,15 +173,41 @@ function addTrpc(server: FastifyInstance, { deps, router, closing }: TrpcInput):
     limiter.take(caller.principal.keyId, caller.ratePerSecond, call.procedures.length);
     const text = request.method === 'GET' ? (url.searchParams.get('input') ?? '') : textOf(request.body);
     checkInput(text, call, options);
-    const left = new AbortController();
-    reply.raw.once('close', () => left.abort());
-    const signal = AbortSignal.any([left.signal, closing]);
+    const signal = calls.open(request, reply);
     const response = await traceOfRequest.run(request.id, () =>
       answer({ deps, router, request, caller, call, path, url, text, signal }),
     );
     return reply.send(response);
   };
   server.route({ method: ['GET', 'POST'], url: '/trpc/:path', handler: route });
+}
+
+/** Calls under way. Each has a signal that aborts when its caller leaves, or when the server stops: then waits answer and watches end. */
+interface OpenCalls {
+  open(request: FastifyRequest, reply: FastifyReply): AbortSignal;
+  stop(): void;
+}
+
+function createOpenCalls(): OpenCalls {
+  const open = new Set<AbortController>();
+  let stopping = false;
+  return {
+    open(request, reply) {
+      const call = new AbortController();
+      open.add(call);
+      reply.raw.once('close', () => {
+        open.delete(call);
+        if (!reply.raw.writableFinished) call.abort();
+        // A connection kept alive would hold up the stop.
+        if (stopping) request.raw.socket.end();
+      });
+      return call.signal;
+    },
+    stop() {
+      stopping = true;
+      for (const call of open) call.abort();
+    },
+  };
 }
 
 const textOf = (body: unknown): string => (typeof body === 'string' ? body : '');

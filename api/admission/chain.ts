@@ -58,10 +58,28 @@ export async function admit<Result>(deps: ApiDeps, call: Call, mutation: Mutatio
     try {
       return await admitOnce(deps, call, { mutation, reads });
     } catch (error) {
-      if (!(error instanceof ReadAgain) || round === roundsMax) throw error;
+      if (!(error instanceof ReadAgain) || round === roundsMax)
+        throw await namingOwner(deps, call, { mutation, error });
       for (const key of error.keys) reads.set(keyText(key), key);
     }
   }
+}
+
+/** "Owned by the row <uid>" becomes "owned by <its name>": the decision sees only rows that the request leads to. */
+async function namingOwner(
+  deps: ApiDeps,
+  call: Call,
+  { mutation, error }: { readonly mutation: { readonly workspace: string }; readonly error: unknown },
+): Promise<unknown> {
+  if (!(error instanceof ApiError) || error.data.code !== 'IN_USE') return error;
+  const { current } = error.data;
+  const uid = typeof current === 'string' ? /^the row ([\w-]+)$/.exec(current)?.[1] : undefined;
+  if (uid === undefined || typeof current !== 'string') return error;
+  const [owner] = await deps.stores.resources.getByUid(call.scope, mutation.workspace, [uid]);
+  if (owner === undefined) return error;
+  const { code, message, ...details } = error.data;
+  const name = keyText(owner.row);
+  return new ApiError(code, message.replace(current, name), { ...details, current: name });
 }
 
 async function admitOnce<Result>(

@@ -11,6 +11,7 @@ import { mergeConditions } from '#resources/conditions.ts';
 import type { ConditionDraft } from '#resources/condition.ts';
 import { kinds } from '#resources/kinds.ts';
 import { createKindRegistry } from '#resources/registry.ts';
+import type { KindRegistry } from '#resources/registry.ts';
 import type { ResourceKey } from '#resources/resource.ts';
 import { shardOf } from '#resources/shard.ts';
 import type { ApiStores } from '#api/context.ts';
@@ -112,6 +113,7 @@ export interface TestApiInput {
   readonly options?: Partial<ApiOptions>;
   readonly clock?: Clock;
   readonly reader?: Partial<ReaderClient>;
+  readonly kinds?: KindRegistry;
 }
 
 const noReader: ReaderClient = {
@@ -128,7 +130,7 @@ export async function startApi(input: TestApiInput = {}): Promise<TestApi> {
   const stores: ApiStores = { resources, admin, providers, replays };
   const server = createApiServer({
     stores,
-    kinds: registry,
+    kinds: input.kinds ?? registry,
     signals,
     metrics: createMetrics(),
     clock: input.clock ?? systemClock,
