@@ -273,11 +273,6 @@ export interface ReaderContext {
 /** Answers one read verb, by its name ("storage.list_objects"). Changes nothing. Throws ApiError for what a caller can mend, else ProviderError. */
 export type ReaderOp = (input: JsonObject, context: ReaderContext) => Promise<Json>;
 
-/** Secret value in an observation or kept answer: in JSON it is an HMAC digest, so equality still works. */
-export interface Sealed {
-  readonly sealed: string;
-}
-
 /** Any reconciler, as the registry holds it: the engine never looks inside its observations and actions. */
 // oxlint-disable-next-line typescript/no-explicit-any -- the one place where the kinds' own types are forgotten
 export type AnyReconciler = Reconciler<Kind, any, any>;

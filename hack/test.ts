@@ -44,7 +44,14 @@ async function tests(project: string, tally: Tally): Promise<void> {
   process.stdout.write(`\n▸ vitest: ${project}\n`);
   const folder = mkdtempSync(join(tmpdir(), 'vibn-test-'));
   const file = join(folder, 'report.json');
-  const code = await run('vitest', ['run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${file}`]);
+  const code = await run('vitest', [
+    'run',
+    '--project',
+    project,
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${file}`,
+  ]);
   const report = readReport(file);
   rmSync(folder, { recursive: true, force: true });
   tally.passed += report.numPassedTests;

@@ -1,5 +1,4 @@
-import type { ResourceKey, ResourceRow } from './resource.ts';
-import type { Kind } from './kind.ts';
+import type { ResourceKey } from './resource.ts';
 
 /**
  * How a spec names another row of the same workspace (kinds.md, References).
@@ -11,13 +10,6 @@ export interface Reference {
   readonly name: string;
   /** Dotted path in the manifest, for errors: "spec.bucket". */
   readonly path: string;
-}
-
-/** The rows that a row refers to, as keys. */
-export function referencedKeys(kind: Kind, row: Pick<ResourceRow, 'spec' | 'workspace' | 'name'>): ResourceKey[] {
-  return kind
-    .references(row.spec, row.workspace, row.name)
-    .map((reference) => ({ workspace: row.workspace, kind: reference.kind, name: reference.name }));
 }
 
 /** Text of a key in messages and topics: "Bucket/acme/uploads". */

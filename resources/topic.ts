@@ -29,8 +29,3 @@ export const topic = {
 export function isStoredTopic(name: Topic): boolean {
   return !name.startsWith('spec:');
 }
-
-/** Whether listeners of the topic may be in any shard, so that it is fired shard by shard. */
-export function spansShards(name: Topic): boolean {
-  return name === topic.engine || /^(provider|credential|claim):/.test(name);
-}

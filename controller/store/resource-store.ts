@@ -1,4 +1,3 @@
-import type { Topic } from '#resources/topic.ts';
 import type { ResourceKey, ResourceRow, ResourceView } from '#resources/resource.ts';
 import type { Decision, MutationSnapshot, Revision, RowWrite, StoredPass } from './rows.ts';
 
@@ -121,6 +120,3 @@ export interface Signals {
   /** Hears signals of all processes; also called with `null` after each reconnect: everything may have changed. */
   onSignal(listener: (shards: readonly number[] | null) => void): () => void;
 }
-
-/** Topics a change of a row fires (pure; resources/changes.ts computes them). */
-export type Fires = readonly Topic[];

@@ -1,11 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { freeCloudPort } from '#test/support/ports.ts';
 
 let dataDir = '';
 const children: ChildProcess[] = [];
@@ -52,16 +52,6 @@ async function start(port: number): Promise<Started> {
   return { ...launched, gcs };
 }
 
-/** A control port whose provider ports are free as well, as far as one can know. */
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port > 60_000 ? port - 20_000 : port;
-}
-
 const put = (gcs: string, name: string) =>
   fetch(`${gcs}/upload/storage/v1/b/kept/o?uploadType=media&name=${name}`, {
     method: 'POST',
@@ -73,7 +63,7 @@ describe('the cloud process', () => {
     'loses nothing that it answered when it is killed in the middle of writes, and comes back on the same ports',
     { timeout: 30_000 },
     async () => {
-      const port = await freePort();
+      const port = await freeCloudPort();
       const first = await start(port);
       await fetch(`${first.gcs}/storage/v1/b?project=vibn-local`, { method: 'POST', body: '{"name":"kept"}' });
       const answered = new Set<string>();
@@ -102,7 +92,7 @@ describe('the cloud process', () => {
     '%s ends it with exit code 0 and its state on disk',
     { timeout: 30_000 },
     async (signal) => {
-      const port = await freePort();
+      const port = await freeCloudPort();
       const first = await start(port);
       await fetch(`${first.gcs}/storage/v1/b?project=vibn-local`, { method: 'POST', body: '{"name":"kept"}' });
       first.child.kill(signal);
@@ -114,7 +104,7 @@ describe('the cloud process', () => {
   );
 
   it('a taken port is named on stderr, with exit code 1', { timeout: 30_000 }, async () => {
-    const port = await freePort();
+    const port = await freeCloudPort();
     await start(port);
     const second = launch(port);
     const [code] = await once(second.child, 'close');

@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createClient } from '#api/client.ts';
 import type { VibnClient } from '#api/client.ts';
+import { freeCloudPort, freePort } from '#test/support/ports.ts';
 
 /** `npm start` as a script would run it: real processes, free ports, a data directory of its own. */
 export interface Up {
@@ -115,27 +115,6 @@ function ready(child: ChildProcess, lines: string[], wanted: string): Promise<vo
     });
     child.once('exit', (code) => reject(new Error(`npm start ended with ${code}:\n${stderr}`)));
   });
-}
-
-/** A port that is free now. */
-export function freePort(at = 0): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(at, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
-}
-
-/** A port with which the cloud's provider ports, just above it, are free too. */
-async function freeCloudPort(): Promise<number> {
-  for (;;) {
-    const port = await freePort();
-    const above = await Promise.all([11, 13].map((offset) => freePort(port + offset).catch(() => null)));
-    if (port < 65_000 && above.every((one) => one !== null)) return port;
-  }
 }
 
 /** Resolves once `check` answers something; asks every 20 ms, at most `patienceMs`. For what no signal tells: other processes. */
