@@ -262,9 +262,9 @@ function observe(server: FastifyInstance, { log, metrics }: ApiServerInput, know
   server.addHook('onResponse', async (request, reply) => {
     const named = procedureOf(request);
     const procedure = named !== null && known.has(named) ? named : (request.routeOptions.url ?? 'none');
-    const { statusCode: status, elapsedTime } = reply;
-    metrics.requests.inc({ procedure, code: String(status) });
+    const { statusCode: httpStatus, elapsedTime } = reply;
+    metrics.requests.inc({ procedure, code: String(httpStatus) });
     metrics.requestSeconds.observe({ procedure }, elapsedTime / 1_000);
-    log.info({ traceId: request.id, procedure, status, ms: Math.round(elapsedTime) }, 'Request');
+    log.info({ traceId: request.id, procedure, httpStatus, ms: Math.round(elapsedTime) }, 'Request');
   });
 }

@@ -5,7 +5,7 @@ import type { AdmissionContext } from '#resources/admission.ts';
 import { ApiError } from '#resources/errors.ts';
 import type { RememberedRequest, RowWrite } from '#resources/mutation.ts';
 import { keyText } from '#resources/reference.ts';
-import type { ResourceKey, ResourceRow } from '#resources/resource.ts';
+import type { ResourceKey } from '#resources/resource.ts';
 import { auditEntry } from '#api/context.ts';
 import type { ApiDeps, Call } from '#api/context.ts';
 import { requestDigest } from '#api/key-text.ts';
@@ -135,9 +135,4 @@ function resultOf<Result>(decided: Decided<Result> | null): Result {
 export function demand(keys: readonly ResourceKey[], has: (key: ResourceKey) => boolean): void {
   const lacking = keys.filter((key) => !has(key));
   if (lacking.length > 0) throw new ReadAgain(lacking);
-}
-
-/** The key of a row. */
-export function keyOfRow(row: ResourceRow): ResourceKey {
-  return { workspace: row.workspace, kind: row.kind, name: row.name };
 }

@@ -31,8 +31,8 @@ export const listReplaysInput = z.strictObject({ limit: z.int().min(1).max(500).
 export interface ReplayAnswer extends Omit<ReplayRow, 'createdAt' | 'finishedAt'> {
   readonly createdAt: string;
   readonly finishedAt: string | null;
-  /** ms until done at its rate, or null while that is not known; 0 when finished. */
-  readonly estimateMs: number | null;
+  /** ms until done, at its rate; 0 when finished. */
+  readonly estimateMs: number;
 }
 
 export async function createReplay(
@@ -112,9 +112,8 @@ function replayAnswer(row: ReplayRow): ReplayAnswer {
   };
 }
 
-/** Unknown while the items are still being gathered, and while it stands still. */
-function estimateMs(row: ReplayRow): number | null {
+/** At its rate. While it still gathers its items it is too low; suspended, it is what is left to do. */
+function estimateMs(row: ReplayRow): number {
   if (row.state === 'done' || row.state === 'cancelled') return 0;
-  if (row.state !== 'running') return null;
-  return Math.ceil((row.waiting / row.ratePerSecond) * 1_000);
+  return Math.ceil(((row.total - row.done) / row.ratePerSecond) * 1_000);
 }

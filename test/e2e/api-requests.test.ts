@@ -118,7 +118,7 @@ describe('what is not a row', () => {
       finishedAt: null,
       total: 0,
       failing: [],
-      estimateMs: null,
+      estimateMs: 0,
     });
     expect((await api.call('replays.suspend', { id: first.id })).data).toMatchObject({ state: 'suspended' });
     expect((await api.call('replays.create', input)).data).toMatchObject({
