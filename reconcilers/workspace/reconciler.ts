@@ -5,7 +5,8 @@ import { workspace } from '#resources/workspace.ts';
 export function workspaceReconciler(): Reconciler<typeof workspace, { readonly slug: string }> {
   return {
     kind: workspace,
-    timing: { resyncEveryMs: 1_800_000, visibilityMs: 60_000, maxCallMs: 30_000 },
+    // It calls no provider: after a takeover nothing can still land, and what stands on it need not wait for that.
+    timing: { resyncEveryMs: 1_800_000, visibilityMs: 0, maxCallMs: 0 },
     observe: (_desired, target) => Promise.resolve({ slug: target.workspace }),
     plan: () => ({ verdict: 'converged' }),
     resolve: () => 'undecided',
