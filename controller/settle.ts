@@ -21,7 +21,7 @@ import { verdictOf } from './verdict.ts';
  * S1  A pass that changes nothing writes nothing to `resources`: `status` is absent, and the settle is unversioned.
  * S2  Status carries the PLANNED generation.
  * S3  Never Reconciling and Stalled both; Stalled has a remedy and topics that clear it.
- * S4  A pass that was not complete forgets no topic.
+ * S4  A pass that was not complete forgets no topic, unless it ended for knowing all that it waits for.
  * S5  Superseded writes no status; what was acknowledged before is remembered all the same.
  */
 
@@ -117,7 +117,9 @@ function withoutUndefined(reported: JsonObject): JsonObject {
 function settledListeners(facts: PassFacts, verdict: Verdict): readonly Topic[] | null {
   if (facts.outcome.type === 'superseded') return null;
   const { listeners: stored } = facts.passRow;
-  const kept = facts.look === null && facts.outcome.type !== 'finished' ? stored : [];
+  // A blocked row waits for other rows alone: as a listener of its provider's breaker it would be a probe that never calls.
+  const isWhole = facts.outcome.type === 'finished' || facts.outcome.type === 'blocked';
+  const kept = facts.look === null && !isWhole ? stored : [];
   const wanted = [...new Set([...kept, ...facts.listeners, ...verdict.listens])].filter(isStoredTopic).sort();
   return sameJson(wanted, stored.toSorted()) ? null : wanted;
 }

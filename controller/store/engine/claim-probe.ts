@@ -2,7 +2,8 @@ import { statement } from '#controller/store/statement.ts';
 import type { ClaimedRow } from './claim-rows.ts';
 
 /**
- * Claims one row of a shard that listens to a topic, due or not, as claim_rows would: $1 shard, $2 topic, $3 holder, $4 lease in ms.
+ * Claims one row of a shard that listens to a topic, due or not, as claim_rows would: $1 shard, $2 topic, $3 holder, $4 lease in ms. The one
+ * whose last pass is longest ago: a row that gets nowhere (it waits for another first) must not be every probe.
  */
 export const claimProbe = statement<[shard: number, topic: string, holder: string, leaseMs: number], ClaimedRow>({
   name: 'claim_probe',
@@ -13,7 +14,7 @@ with picked as materialized (
   join work w on w.shard = l.shard and w.uid = l.uid
   where l.shard = $1::smallint and l.topic = $2::text
     and (w.lease_until is null or w.lease_until <= statement_timestamp())
-  order by l.uid limit 1
+  order by w.passed_at nulls first, l.uid limit 1
   for update of w skip locked
 )
 update work w set

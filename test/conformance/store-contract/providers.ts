@@ -1,6 +1,17 @@
 import { describe, expect, test } from 'vitest';
 import { topic } from '#resources/topic.ts';
-import { declare, eachWithStores, fenceOf, isDue, leaseMs, pass, read, type MakeStores } from './fixture.ts';
+import {
+  declare,
+  eachWithStores,
+  fenceOf,
+  holder,
+  isDue,
+  leaseMs,
+  pass,
+  read,
+  settleOf,
+  type MakeStores,
+} from './fixture.ts';
 
 const gcs = { provider: 'gcs', account: 'project-1' };
 
@@ -53,6 +64,23 @@ export function providerContract(makeStores: MakeStores): void {
       expect((await read(stores(), uid)).work.holder).toBe('worker-a');
       if (probe !== null) await stores().engine.release([fenceOf(probe, 'worker-a')]);
       expect(await isDue(stores(), uid)).toBe(true);
+    });
+  });
+
+  describe('probes', () => {
+    test('go to each parked row in turn, so that one which gets nowhere is not every probe', async () => {
+      const listeners = [topic.provider(gcs.provider, gcs.account)];
+      const uids = [await declare(stores(), 'a'), await declare(stores(), 'b')];
+      for (const uid of uids) await pass(stores(), uid, { listeners });
+      const probed: string[] = [];
+      for (let round = 0; round < 4; round += 1) {
+        await stores().elapse(5_000);
+        const probe = await stores().providers.claimProbe({ ...gcs, holder, leaseMs });
+        if (probe === null) throw new Error('no row was free');
+        probed.push(probe.uid);
+        await stores().engine.settle(probe.shard, [settleOf(probe)]);
+      }
+      expect(probed).toEqual([...uids, ...uids]);
     });
   });
 

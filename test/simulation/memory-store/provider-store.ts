@@ -113,11 +113,13 @@ function createProbeMethods(db: MemoryDatabase): Pick<ProviderStore, 'claimProbe
     async claimProbe({ provider, account, holder, leaseMs }) {
       const name = topic.provider(provider, account);
       for (const tables of db.shards.values()) {
-        for (const uid of tables.listeners.get(name) ?? []) {
-          const work = tables.work.get(uid);
-          const free = work !== undefined && (work.leaseUntil === null || work.leaseUntil <= db.now());
-          if (free) return claimOne(db, tables, { uid, work, holder, leaseMs });
-        }
+        const waiting = [...(tables.listeners.get(name) ?? [])]
+          .map((uid) => ({ uid, work: tables.work.get(uid) }))
+          .filter(({ work }) => work !== undefined && (work.leaseUntil === null || work.leaseUntil <= db.now()))
+          .sort((a, b) => (a.work?.passedAt ?? 0) - (b.work?.passedAt ?? 0) || (a.uid < b.uid ? -1 : 1));
+        const [first] = waiting;
+        if (first?.work === undefined) continue;
+        return claimOne(db, tables, { uid: first.uid, work: first.work, holder, leaseMs });
       }
       return null;
     },
