@@ -3,7 +3,7 @@ import { createSqlProviderStore } from '#controller/store/sql-provider-store.ts'
 import { topic } from '#resources/topic.ts';
 import { declare, keyOf, pass, shard } from '#test/conformance/store-contract/fixture.ts';
 import { shardOf } from '#resources/shard.ts';
-import { createSqlStores, type SqlStores } from '#test/support/stores.ts';
+import { createSqlStores, gate, sessionsWaiting, type SqlStores } from '#test/support/stores.ts';
 
 // What replicas share, under many of them at once; the rest is in the contract (providers.ts).
 
@@ -26,6 +26,24 @@ describe('a breaker', () => {
     const fine = await atOnce(40, () => stores.providers.report({ ...gcs, outcome: 'ok', opensAt: 5 }));
     expect(fine.filter((one) => one.closed)).toHaveLength(1);
     expect((await stores.providers.providers())[0]).toMatchObject({ breaker: 'closed', failures: 0, cause: null });
+  });
+
+  test('that opens while another report waits for its row stays consistent', async () => {
+    const report = () => stores.providers.report({ ...gcs, outcome: 'unavailable', opensAt: 2 });
+    await report();
+    const [held, free] = [gate(), gate()];
+    const other = stores.db.owner.begin(async (tx) => {
+      await tx`update providers set breaker = 'open', opened_at = '2026-01-01T00:00:00Z', failures = 2`;
+      held.open();
+      await free.opened;
+    });
+    await held.opened;
+    const waiting = report();
+    await sessionsWaiting(stores.db, 1);
+    free.open();
+    await other;
+    const openedAt = Date.parse('2026-01-01T00:00:00Z');
+    expect(await waiting).toMatchObject({ opened: false, row: { breaker: 'open', failures: 3, openedAt } });
   });
 
   test('counts each cause by itself: one refused credential among failures opens nothing', async () => {

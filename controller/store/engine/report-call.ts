@@ -5,6 +5,9 @@ import { providerColumns, type ProviderColumns } from './provider-columns.ts';
  * Counts how a call ended, after `add_provider` made sure of the row: $1 provider, $2 account, $3 outcome (ok, unavailable,
  * credential), $4 consecutive failures of one cause that open the breaker. While it is open its cause stays. ok closes it. Answers the
  * row as it is now and the breaker as it was before.
+ *
+ * Every new value comes from the locked `old`. An UPDATE that finds its row changed meanwhile takes the newest version, but checks the
+ * constraints on the older one first: mixed with `old`, that would be a row that never was, and refused.
  */
 export const reportCall = statement<
   [provider: string, account: string, outcome: string, opensAt: number],
@@ -13,7 +16,7 @@ export const reportCall = statement<
   name: 'report_call',
   text: `
 with old as materialized (
-  select breaker, case
+  select breaker, cause, opened_at, case
     when $3::text = 'ok' then 0
     when cause is null or cause = $3::text then failures + 1
     else 1 end as failures
@@ -28,11 +31,11 @@ update providers p set
     else o.breaker end,
   cause = case
     when $3::text = 'ok' then null
-    when o.breaker = 'open' then p.cause
+    when o.breaker = 'open' then o.cause
     else $3::text end,
   opened_at = case
     when $3::text = 'ok' then null
-    when o.breaker = 'open' then p.opened_at
+    when o.breaker = 'open' then o.opened_at
     when o.failures >= $4::int then statement_timestamp() end
 from old o
 where p.provider = $1::text and p.account = $2::text
