@@ -14,7 +14,8 @@ export interface ClaimedRow {
  * Claims due rows of one shard: $1 shard, $2 holder, $3 limit, $4 at most of one workspace while another waits, $5 lease in ms.
  *
  * `spaces` hops from workspace to workspace over (shard, workspace, due_at), one index probe each, so 50,000 rows of one tenant cost
- * another nothing (a lateral join with order over all rows took 998 ms where hops take 1.8). `waiting` reads no row beyond what a claim
+ * another nothing (a lateral join with order over all rows took 998 ms where hops take 1.8). `waiting` begins where the hop found the
+ * first live row: under an old snapshot, dead entries of the index are passed once, not twice. It reads no row beyond what a claim
  * of this size could take: twice the limit of one workspace alone (rows that other claimers lock are skipped), less of each of many.
  * It reads without locks; `picked` then locks in the order of taking and stops at the limit, so no row is locked in vain, and a
  * row claimed meanwhile fails the repeated condition. Which are taken: first up to $4 of each workspace by due_at; slots that are
@@ -38,7 +39,7 @@ with recursive spaces as (
   ) n
 ),
 busy as materialized (
-  select workspace from spaces where due_at <= statement_timestamp()
+  select workspace, due_at from spaces where due_at <= statement_timestamp()
 ),
 waiting as materialized (
   select d.uid, d.due_at, d.place
@@ -47,7 +48,8 @@ waiting as materialized (
     select f.uid, f.due_at, row_number() over (order by f.due_at, f.uid) as place
     from (
       select w.uid, w.due_at from work w
-      where w.shard = $1::smallint and w.workspace = b.workspace and w.due_at <= statement_timestamp()
+      where w.shard = $1::smallint and w.workspace = b.workspace
+        and w.due_at between b.due_at and statement_timestamp()
         and (w.lease_until is null or w.lease_until <= statement_timestamp())
       order by w.due_at
       limit (select greatest(2, case when count(*) = 1 then 2 * $3::int else 4 * $3::int / count(*) end) from busy)
