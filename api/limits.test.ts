@@ -61,6 +61,16 @@ describe('parseBody', () => {
   });
 });
 
+describe('text that Postgres cannot store', () => {
+  it.each(['{"a":["\\u0000"]}', '{"a":["x\\ud800"]}'])('%s is refused, and the place is named', (text) => {
+    expect(refusal(() => parseBody(text, limits, false))).toContain('VALIDATION a[0]: Text must be well-formed');
+  });
+
+  it('is refused as a key too', () => {
+    expect(refusal(() => parseBody('{"a":{"\\u0000":1}}', limits, false))).toContain('VALIDATION a: Text');
+  });
+});
+
 describe('callOf and checkInput', () => {
   const options = createApiOptions({ batchMax: 2 });
   const call = (path: string, query: string) => callOf(path, new URLSearchParams(query), options);

@@ -8,6 +8,7 @@ import type { ApiOptions } from './options.ts';
  * Invariants
  * L1  Depth and keys are counted on the text, in one pass that stops at the limit; only then is it parsed.
  * L2  No object with the key `__proto__`, `constructor` or `prototype`, however it is escaped, gets past `parseBody`.
+ * L3  No text with U+0000 or a lone surrogate does either: Postgres stores neither.
  */
 export type BodyLimits = Pick<ApiOptions, 'depthMax' | 'keysMax' | 'valuesMax'>;
 
@@ -25,7 +26,7 @@ export function parseBody(text: string, limits: BodyLimits, batch: boolean): unk
   } catch {
     throw validationError([{ path: '', message: 'The body is not valid JSON.', allowed: null }]);
   }
-  refuseForbiddenKeys(value);
+  refuseContents(value);
   return value;
 }
 
@@ -78,16 +79,26 @@ function tooMuch(verb: string, unit: string, max: number): ApiError {
 }
 
 /** Walks without recursion: the depth is bounded, the width is not. */
-function refuseForbiddenKeys(root: unknown): void {
+function refuseContents(root: unknown): void {
   const open: { value: unknown; path: string }[] = [{ value: root, path: '' }];
   for (let item = open.pop(); item !== undefined; item = open.pop()) {
+    if (typeof item.value === 'string') refuseText(item.value, item.path);
     if (item.value === null || typeof item.value !== 'object') continue;
     const inArray = Array.isArray(item.value);
     for (const [key, member] of Object.entries(item.value)) {
       if (forbiddenKeys.has(key)) throw forbidden(item.path, key);
-      if (typeof member === 'object') open.push({ value: member, path: join(item.path, key, inArray) });
+      if (!inArray) refuseText(key, item.path);
+      if (typeof member === 'object' || typeof member === 'string') {
+        open.push({ value: member, path: join(item.path, key, inArray) });
+      }
     }
   }
+}
+
+/** No door behind this one takes such text, the database least of all. */
+function refuseText(text: string, path: string): void {
+  if (text.isWellFormed() && !text.includes('\u0000')) return;
+  throw validationError([{ path, message: 'Text must be well-formed Unicode without U+0000.', allowed: null }]);
 }
 
 function join(path: string, key: string, inArray: boolean): string {

@@ -42,13 +42,14 @@ export async function listProviders(deps: ApiDeps, call: Call): Promise<{ readon
   return { items: (await deps.stores.providers.providers()).map(providerAnswer) };
 }
 
-/** Stops all changes at a provider account; looking goes on. */
+/** Stops all changes at a provider account that a controller knows; looking goes on. */
 export async function freeze(
   deps: ApiDeps,
   call: Call,
   input: z.output<typeof freezeInput>,
 ): Promise<ProviderAnswer & { readonly replayed: boolean }> {
   const { provider, account, why, forMs } = input;
+  await mustExist(deps, call, input);
   return change(deps, call, {
     input,
     act: () => deps.stores.providers.freeze({ provider, account, by: call.principal.keyId, why, forMs }),

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import type { FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock, systemRng } from '#controller/clock.ts';
@@ -18,6 +19,7 @@ import { hashSecret, mintKey, parseKey } from '#api/key-text.ts';
 import { createApiOptions } from '#api/options.ts';
 import { createApiServer } from '#api/server.ts';
 import { bucketManifest, bucketRef, hmacSecret, settle, workspaceManifest } from '#test/e2e/api-support.ts';
+import { bend, bent, seeds } from '#test/e2e/api-fuzz-inputs.ts';
 import { createDatabase, type TestDatabase } from '#test/support/postgres.ts';
 
 // The API on Postgres, each store behind the login that it has in production.
@@ -53,7 +55,7 @@ beforeAll(async () => {
     metrics: createMetrics(),
     clock,
     rng,
-    options: createApiOptions({ ratePerSecondDefault: 100_000, bookmarkEveryMs: 200 }),
+    options: createApiOptions({ ratePerSecondDefault: 100_000, waitTimeoutMsDefault: 20_000 }),
     log: silentLogger,
     reader: { read: async () => null, plan: async () => [] },
     keyHmacSecret: hmacSecret,
@@ -224,4 +226,28 @@ describe('the API on Postgres', () => {
     const waited = await call('resources.wait', { refs: [bucketRef('life')], timeoutMs: 0, cursor });
     expect(waited.status).toBeLessThan(500);
   });
+
+  it.each(seeds.map(([procedure, input], index) => ({ index, procedure, input })))(
+    '$index $procedure: no input that is almost right makes the database fail',
+    async ({ procedure, input }) => {
+      const runs = Number(process.env['VIBN_FUZZ_RUNS'] ?? '40');
+      await fc.assert(
+        fc.asyncProperty(fc.array(bend, { minLength: 1, maxLength: 3 }), async (bends) => {
+          const body = bends.reduce((value, one) => bent(value, one), input);
+          const { status, error } = await call(procedure, shortened(body));
+          expect({ status, code: error?.data.code }).not.toMatchObject({
+            code: expect.stringMatching(/INTERNAL|UNAVAILABLE/),
+          });
+        }),
+        { numRuns: runs },
+      );
+    },
+  );
 });
+
+/** A wait for nothing would take its whole default time. */
+function shortened(body: unknown): unknown {
+  return body !== null && typeof body === 'object' && 'refs' in body && !('timeoutMs' in body)
+    ? { ...body, timeoutMs: 0 }
+    : body;
+}

@@ -5,6 +5,7 @@ import { silentLogger } from '#controller/log.ts';
 import type { Clock } from '#controller/clock.ts';
 import type { AdminStore } from '#controller/store/admin-store.ts';
 import type { EngineStore } from '#controller/store/engine-store.ts';
+import type { ProviderStore } from '#controller/store/provider-store.ts';
 import type { AuditEntry, Signals } from '#controller/store/resource-store.ts';
 import type { ApiKeyRow, OperationRow } from '#controller/store/rows.ts';
 import { mergeConditions } from '#resources/conditions.ts';
@@ -90,6 +91,7 @@ export interface TestApi {
   readonly stores: ApiStores;
   readonly admin: MemoryAdmin;
   readonly engine: EngineStore;
+  readonly providers: ProviderStore;
   readonly db: MemoryDatabase;
   readonly signals: Signals;
   /** A platform key of class human with all scopes. */
@@ -177,7 +179,7 @@ export async function startApi(input: TestApiInput = {}): Promise<TestApi> {
       error: json.error as never,
     };
   };
-  const api = { server, stores, admin, engine, db, signals, root, key, call, close: () => server.close() };
+  const api = { server, stores, admin, engine, providers, db, signals, root, key, call, close: () => server.close() };
   for (const workspace of ['acme', 'beta']) {
     const declared = await call('resources.apply', { manifest: workspaceManifest(workspace) });
     if (declared.status !== 200) throw new Error(JSON.stringify(declared.error));
