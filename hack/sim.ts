@@ -48,7 +48,7 @@ async function main(): Promise<number> {
     const seconds = (performance.now() - started) / 1_000;
     const rate = Math.round(report.effects / seconds);
     console.log(
-      `${suite.name}: ${report.cases} cases, ${report.effects} effects in ${seconds.toFixed(1)} s (${rate}/s), ${report.failures.length} failed`,
+      `${suite.name}: ${report.cases} cases, ${report.effects} effects in ${seconds.toFixed(1)} s (${rate}/s), ${report.failures.length} failed, trace ${report.trace}`,
     );
     for (const failure of report.failures) console.log(failure);
     if (report.cases === 0) console.log(`no case "${values.case ?? ''}"`);

@@ -1,4 +1,4 @@
-import type { ResourceRow } from '#resources/resource.ts';
+import type { Resource, ResourceRow } from '#resources/resource.ts';
 import { shardOf } from '#resources/shard.ts';
 import { isOpen } from '#test/simulation/memory-store/intents.ts';
 import type { Shard } from '#test/simulation/memory-store/database.ts';
@@ -27,17 +27,24 @@ export interface OracleOptions {
 
 const locationsAllowed = new Set(['northamerica-northeast1', 'NORTHAMERICA-NORTHEAST1']);
 
+/** O6 for whoever reads a row. */
+export interface Truth {
+  /** Throws if what is shown claims more than was ever true. */
+  check(shown: Resource): void;
+}
+
 /** Registers the oracles with the world. */
-export function watchOracles(options: OracleOptions): void {
-  const { world, clouds } = options;
+export function watchOracles(options: OracleOptions): Truth {
+  const { world } = options;
   const truth = createTruth(options);
   world.observe((effect) => {
     if (effect.door === 'provider' || effect.op === 'engine.settleRemoval') objects(options);
     truth.look(effect);
   });
   world.onIssue((effect) => {
-    if (effect.door === 'provider' && effect.mutating) lease(world, clouds, effect);
+    if (effect.door === 'provider' && effect.mutating) lease(world, effect);
   });
+  return truth;
 }
 
 /** All rows of the one workspace that simulations use. */
@@ -100,7 +107,7 @@ function rowOfEffect(world: World, effect: Effect): ResourceRow | undefined {
   return uid === undefined ? undefined : tables?.rows.get(uid);
 }
 
-function lease(world: World, _clouds: Clouds, effect: Effect): void {
+function lease(world: World, effect: Effect): void {
   const row = rowOfEffect(world, effect);
   const work = row === undefined ? undefined : tablesOf(world)?.work.get(row.uid);
   if (work?.holder === effect.worker && (work.leaseUntil ?? 0) > world.now()) return;
@@ -110,7 +117,7 @@ function lease(world: World, _clouds: Clouds, effect: Effect): void {
 }
 
 /** O6: remembers when the world last matched each generation, and judges each Ready=True by it. */
-function createTruth({ world, clouds, scenarios }: OracleOptions): { look(effect: Effect): void } {
+function createTruth({ world, clouds, scenarios }: OracleOptions): Truth & { look(effect: Effect): void } {
   const matchedAt = new Map<string, number>();
   const judged = new Map<string, number>();
   const scenarioOf = (row: ResourceRow): Scenario | undefined =>
@@ -128,6 +135,14 @@ function createTruth({ world, clouds, scenarios }: OracleOptions): { look(effect
     if (isMatched(row, row.generation)) matchedAt.set(`${row.uid}/${String(row.generation)}`, world.now());
   };
   return {
+    check({ kind, metadata, status }) {
+      const ready = status.conditions.find((one) => one.type === 'Ready');
+      const isSimulated = scenarios.some((one) => one.kind === kind);
+      if (ready?.status !== 'True' || !isSimulated || wasTrue(metadata.uid, metadata.generation)) return;
+      throw new Violation(
+        `O6: ${kind} ${metadata.name} is shown as Ready for generation ${metadata.generation}, which never was`,
+      );
+    },
     look(effect) {
       if (effect.door === 'provider') {
         const row = rowOfEffect(world, effect);
@@ -143,12 +158,16 @@ function createTruth({ world, clouds, scenarios }: OracleOptions): { look(effect
     },
   };
 
+  function wasTrue(uid: string, generation: number): boolean {
+    return matchedAt.has(`${uid}/${String(generation)}`);
+  }
+
   function judge(row: ResourceRow): void {
     const ready = row.conditions.find((one) => one.type === 'Ready');
     if (ready?.status !== 'True') return;
     note(row);
     const generation = ready.observedGeneration;
-    if (isMatched(row, generation) || matchedAt.has(`${row.uid}/${String(generation)}`)) return;
+    if (wasTrue(row.uid, generation) || isMatched(row, generation)) return;
     throw new Violation(
       `O6: ${row.kind} ${row.name} says Ready=True for generation ${String(generation)}, which never was`,
     );

@@ -22,6 +22,7 @@ import type { Agent } from './agent.ts';
 import { createClouds, gcsTransport } from './clouds.ts';
 import type { Clouds } from './clouds.ts';
 import { watchOracles } from './oracles.ts';
+import type { Truth } from './oracles.ts';
 import { createTimeline } from './timeline.ts';
 import { createWorld } from './world.ts';
 import type { Boot, Ports, World, WorldOptions } from './world.ts';
@@ -32,6 +33,7 @@ export interface Simulation {
   readonly clouds: Clouds;
   readonly agent: Agent;
   readonly kinds: KindRegistry;
+  readonly truth: Truth;
   /** Declares the Workspace and what the scenario needs, starts a worker, and waits until all of it is ready. */
   prepare(scenario: Scenario): Promise<void>;
 }
@@ -126,12 +128,13 @@ export function createSimulation(input: SimulationOptions): Simulation {
   world.db.engines.add(buildId);
   const kinds = createKindRegistry(reconcilersOf(clouds, () => new Promise(() => undefined)).map((one) => one.kind));
   const agent = createAgent(world, kinds);
-  watchOracles({ world, clouds, scenarios, duplicatesAllowed: input.duplicatesAllowed ?? false });
+  const truth = watchOracles({ world, clouds, scenarios, duplicatesAllowed: input.duplicatesAllowed ?? false });
   const simulation: Simulation = {
     world,
     clouds,
     agent,
     kinds,
+    truth,
     async prepare(scenario) {
       await agent.apply(workspaceKey, { undoWindowHours: 0 });
       world.startWorker('w1');

@@ -74,6 +74,7 @@ export const bucketScenario: Scenario = {
     if (found === null) return false;
     const age = (spec['lifecycle'] as { deleteAfterDays?: number }[] | undefined)?.[0]?.deleteAfterDays;
     return (
+      found.labels?.['workspace'] === row.workspace &&
       found.storageClass === (spec['storageClass'] ?? 'STANDARD') &&
       (found.versioning?.enabled ?? false) === (spec['versioning'] ?? false) &&
       found.lifecycle?.rule[0]?.condition.age === age &&

@@ -59,7 +59,11 @@ export const tinyScenarios: readonly Scenario[] = [
     sample: { token: 'target', weight: 1 },
     update: { token: 'target', weight: 7 },
     objects: (clouds, row) => (link(clouds, row)?.uid === row.uid ? 1 : 0),
-    matches: (clouds, row, spec) => link(clouds, row)?.uid === row.uid && link(clouds, row)?.weight === spec['weight'],
+    matches(clouds, row, spec) {
+      const found = link(clouds, row);
+      // Which token is the spec's is told by its own row; that it is one is enough to see meddling.
+      return found?.uid === row.uid && found.weight === spec['weight'] && clouds.tiny.getToken(found.target) !== null;
+    },
     drifts: [changeLink('weight', { weight: 99 }), changeLink('target', { target: 'elsewhere' })],
     unmanaged: [{ ...changeLink('note', { note: 'mine' }), kept: (clouds, row) => link(clouds, row)?.note === 'mine' }],
     foreign(clouds, key) {
@@ -85,7 +89,7 @@ export const tinyScenarios: readonly Scenario[] = [
     sample: { size: 2, label: 'crew' },
     update: { size: 3, label: 'crew' },
     objects: () => 0,
-    matches: (clouds, _row, spec) => crew(clouds).length === spec['size'],
+    matches: (clouds, _row, spec) => crew(clouds, spec['label']).length === spec['size'],
     drifts: [],
     unmanaged: [],
     foreign: null,
@@ -97,8 +101,8 @@ export const tinyScenarios: readonly Scenario[] = [
   },
 ];
 
-function crew(clouds: Clouds): readonly TinyToken[] {
-  return Array.from(clouds.tiny.tokens.entries(), ([, one]) => one).filter((one) => one.label === 'crew');
+function crew(clouds: Clouds, label: unknown): readonly TinyToken[] {
+  return Array.from(clouds.tiny.tokens.entries(), ([, one]) => one).filter((one) => one.label === label);
 }
 
 function letter(title: string, traceable: boolean): Scenario {

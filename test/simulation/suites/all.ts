@@ -2,7 +2,9 @@ import { crashEverywhere } from './crash-everywhere.ts';
 import { flakyReads, laggyProvider, missedEvents, staleReads } from './histories.ts';
 import { liveness } from './liveness.ts';
 import { once } from './once.ts';
+import { cannotKnow, falseEmpty, outage } from './outages.ts';
 import { driftMatrix, foreignObject } from './ownership.ts';
+import { storm } from './storm.ts';
 import type { Suite } from './suite.ts';
 import { undelete } from './undelete.ts';
 import { unknownOutcome } from './unknown-outcome.ts';
@@ -21,5 +23,9 @@ export const suites: readonly Suite[] = [
   foreignObject,
   undelete,
   once,
+  outage,
+  falseEmpty,
+  cannotKnow,
   liveness,
+  storm,
 ];

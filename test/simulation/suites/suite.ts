@@ -1,3 +1,4 @@
+import { hash32 } from '#hack/cloud/clock.ts';
 import { forgetWorlds, worldsMade } from '#test/simulation/world.ts';
 import type { World } from '#test/simulation/world.ts';
 
@@ -23,6 +24,8 @@ export interface SuiteReport {
   readonly failures: readonly string[];
   /** Names of `mustHit` that were never counted. */
   readonly neverHit: readonly string[];
+  /** Hash of all effects of all worlds: the same seed gives the same. */
+  readonly trace: string;
 }
 
 /** The command that runs one case again. */
@@ -47,6 +50,7 @@ export async function runSuite(
   const counts = new Map<string, number>();
   let cases = 0;
   let effects = 0;
+  let hash = 0;
   for (const seed of seeds) {
     for (const { id, run } of (await suite.cases(seed)).filter((one) => only(one.id))) {
       cases += 1;
@@ -57,12 +61,14 @@ export async function runSuite(
       );
       effects += worldsMade().reduce((sum, world) => sum + world.effects().length, 0);
       worldsMade().forEach((world) => addCounts(counts, world.counts()));
+      for (const world of worldsMade()) hash = hash32(`${hash} ${world.traceHash()}`);
       if (trace) worldsMade().forEach(printTrace);
       if (failure !== null) failures.push(`${failure}\n  ${replayLine(suite.name, seed, id)}`);
     }
   }
   forgetWorlds();
-  return { cases, effects, failures, neverHit: suite.mustHit.filter((name) => !counts.has(name)) };
+  const neverHit = suite.mustHit.filter((name) => !counts.has(name));
+  return { cases, effects, failures, neverHit, trace: hash.toString(16).padStart(8, '0') };
 }
 
 function textOf(error: unknown): string {

@@ -1,0 +1,190 @@
+import { ApiError } from '#resources/errors.ts';
+import type { JsonObject } from '#resources/json.ts';
+import type { ResourceKey } from '#resources/resource.ts';
+import { providerFaults, storeFaults } from '#test/simulation/effects.ts';
+import type { Effect, Fault } from '#test/simulation/effects.ts';
+import { checkSecrets, tablesOf } from '#test/simulation/oracles.ts';
+import { Violation } from '#test/simulation/performing.ts';
+import { seeded } from '#test/simulation/random.ts';
+import type { SeededRng } from '#test/simulation/random.ts';
+import { keyOf } from '#test/simulation/scenarios/scenario.ts';
+import type { Scenario } from '#test/simulation/scenarios/scenario.ts';
+import { tinyScenarios } from '#test/simulation/scenarios/tiny.ts';
+import { createSimulation, describeRow, isReady, scenarios } from '#test/simulation/simulation.ts';
+import type { Simulation } from '#test/simulation/simulation.ts';
+import type { World } from '#test/simulation/world.ts';
+import { countMutations, stalledReason } from './steps.ts';
+import type { Suite } from './suite.ts';
+
+/**
+ * seeded storm: three replicas with clocks ten minutes apart, rows of all kinds, edits, deletions, undeletions, drift, crashes, pauses,
+ * and 5 to 20 % faults, all drawn by the seed. Every oracle watches every step, and an agent reads at every step. Then the faults stop:
+ * all must converge, and stay.
+ */
+export const storm: Suite = {
+  name: 'storm',
+  cases: async (seed) => [{ id: '3 replicas', run: () => runStorm(seed, rowsOf(3)) }],
+  mustHit: [...providerFaults, ...storeFaults, 'stale']
+    .map((fault) => `fault:${fault}`)
+    .concat('storm:crash', 'storm:pause', 'storm:delete', 'storm:undelete', 'storm:drift', 'storm:edit'),
+};
+
+interface StormRow {
+  readonly key: ResourceKey;
+  readonly scenario: Scenario;
+  readonly specs: readonly JsonObject[];
+}
+
+const stormMs = 20 * 60_000;
+const calmMs = 90 * 60_000;
+const quietMs = 30 * 60_000;
+
+/** So many rows of each scenario. */
+function rowsOf(each: number): readonly StormRow[] {
+  return scenarios.flatMap((scenario, index) =>
+    Array.from({ length: each }, (_, n) => {
+      const name = `row-${String(index)}-${String(n)}`;
+      const own = scenario.kind === 'Fleet' ? { label: name } : {};
+      const specs = [scenario.sample, scenario.update]
+        .filter((spec) => spec !== null)
+        .map((spec) => ({ ...spec, ...own }));
+      return { key: keyOf(scenario.kind, name), scenario, specs };
+    }),
+  );
+}
+
+async function runStorm(seed: number, rows: readonly StormRow[]): Promise<World> {
+  const simulation = createSimulation({ seed, order: 'seeded' });
+  const { world } = simulation;
+  const link = tinyScenarios.find((scenario) => scenario.kind === 'Link');
+  try {
+    if (link !== undefined) await simulation.prepare(link);
+    for (const [name, skewMs] of [
+      ['w2', 600_000],
+      ['w3', -600_000],
+    ] as const)
+      world.startWorker(name, { skewMs });
+    await rage(simulation, rows);
+    await calm(simulation, rows);
+    checkSecrets(world);
+    return world;
+  } finally {
+    world.close();
+  }
+}
+
+async function rage(simulation: Simulation, rows: readonly StormRow[]): Promise<void> {
+  const { world } = simulation;
+  const rng = seeded(world.seed, 'storm');
+  const probability = 0.05 + rng.next() * 0.15;
+  world.setFaults((effect) => faultOf(effect, { rng, probability }));
+  world.setSignals((own) => (own.chance(0.2) ? [] : [own.int(500)]));
+  const end = world.timeline.elapsed() + stormMs;
+  while (world.timeline.elapsed() < end) {
+    await happen(simulation, { rows, rng });
+    await watch(simulation, rng.int(20_000));
+  }
+}
+
+/** Runs on, reading some row at every step as an agent would. */
+async function watch({ world, agent, truth }: Simulation, forMs: number): Promise<void> {
+  const uids = [...(tablesOf(world)?.rows.values() ?? [])];
+  let step = 0;
+  const read = (): boolean => {
+    const row = uids[(step += 1) % Math.max(1, uids.length)];
+    const seen = row === undefined ? null : agent.get({ workspace: row.workspace, kind: row.kind, name: row.name });
+    if (seen !== null) truth.check(seen);
+    return false;
+  };
+  await world.until(read, forMs);
+}
+
+function faultOf(effect: Effect, { rng, probability }: { rng: SeededRng; probability: number }): Fault | null {
+  if (effect.door === 'store') {
+    if (!rng.chance(probability / 5)) return null;
+    return effect.mutating ? rng.pick(storeFaults) : rng.pick(['unavailable', 'slow-commit'] as const);
+  }
+  if (!rng.chance(probability)) return null;
+  if (!effect.mutating) return rng.pick(['lose-request', 'lose-reply', 'refuse', 'throttle', 'slow', 'stale'] as const);
+  const fault = rng.pick(providerFaults);
+  // What a provider does twice by itself, where nothing guards it, no client can undo.
+  return fault === 'twice' && /tokens\.create|letters\.send/.test(effect.op) ? 'lose-reply' : fault;
+}
+
+const events = ['edit', 'edit', 'edit', 'edit', 'delete', 'undelete', 'drift', 'crash', 'pause'] as const;
+
+async function happen(
+  simulation: Simulation,
+  { rows, rng }: { rows: readonly StormRow[]; rng: SeededRng },
+): Promise<void> {
+  const { world, agent, clouds } = simulation;
+  const event = rng.pick(events);
+  const row = rng.pick(rows);
+  const wish = (ask: Promise<unknown>): Promise<void> =>
+    ask.then(
+      () => world.sometimes(`storm:${event}`),
+      (error: unknown) => {
+        if (!(error instanceof ApiError)) throw error;
+      },
+    );
+  switch (event) {
+    case 'edit':
+      return wish(agent.apply(row.key, rng.pick(row.specs)));
+    case 'delete':
+      return wish(agent.remove(row.key));
+    case 'undelete':
+      return wish(agent.undelete(row.key));
+    case 'drift': {
+      const found = agent.row(row.key);
+      const drift = row.scenario.drifts.length === 0 ? undefined : rng.pick(row.scenario.drifts);
+      if (found === null || drift === undefined) return;
+      drift.mutate(clouds, found);
+      return world.sometimes('storm:drift');
+    }
+    case 'crash': {
+      const worker = world.workers.length === 0 ? undefined : rng.pick(world.workers);
+      if (worker === undefined) return;
+      world.crash(worker);
+      world.sometimes('storm:crash');
+      world.timeline.after(rng.int(40_000), () => void world.startWorker(`${worker.name}'`));
+      return;
+    }
+    case 'pause': {
+      const worker = world.workers.length === 0 ? undefined : rng.pick(world.workers);
+      worker?.life.pause();
+      world.timeline.after(rng.int(90_000), () => worker?.life.resume());
+      return world.sometimes('storm:pause');
+    }
+  }
+}
+
+/** No more faults: everything converges, and then nothing is changed any more. */
+async function calm(simulation: Simulation, rows: readonly StormRow[]): Promise<void> {
+  const { world, agent } = simulation;
+  world.setFaults(null);
+  world.setSignals(() => [5]);
+  const open = (): readonly StormRow[] => rows.filter((row) => !isSettled(simulation, row));
+  if (!(await world.until(() => open().length === 0, calmMs))) {
+    const described = open()
+      .slice(0, 3)
+      .map(({ key }) => describeRow(agent, key));
+    throw new Violation(`O1: after ${String(calmMs / 60_000)} calm minutes: ${described.join('; ')}`);
+  }
+  const before = countMutations(simulation);
+  await watch(simulation, quietMs);
+  if (open().length > 0)
+    throw new Violation(
+      `O1: did not stay so: ${open()
+        .map(({ key }) => describeRow(agent, key))
+        .join('; ')}`,
+    );
+  if (countMutations(simulation) !== before) throw new Violation('O9: something was changed after all had converged');
+}
+
+/** As declared; or gone; or parked because nobody can know. */
+function isSettled({ agent, clouds }: Simulation, { key, scenario }: StormRow): boolean {
+  const row = agent.row(key);
+  if (row === null) return true;
+  if (scenario.untraceable && stalledReason(row) === 'NeedsDecision') return true;
+  return row.deletedAt === null && isReady(row) && scenario.matches(clouds, row, row.spec);
+}
