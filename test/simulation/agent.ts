@@ -8,7 +8,7 @@ import type { KindRegistry } from '#resources/registry.ts';
 import type { Principal, Resource, ResourceKey, ResourceRow } from '#resources/resource.ts';
 import { shardOf } from '#resources/shard.ts';
 import type { MutationSnapshot, RowWrite } from '#resources/mutation.ts';
-import type { World } from './world.ts';
+import type { BareWorld } from './bare-world.ts';
 
 /** Declares through admission and the ResourceStore, as the API does, and reads what everybody reads. */
 export interface Agent {
@@ -22,7 +22,7 @@ export interface Agent {
 const principal: Principal = { keyId: 'agent', lineage: 'agent', class: 'human', workspace: null, scopes: ['*'] };
 
 /** An agent with a platform key of class human. Throws ApiError for what admission refuses. */
-export function createAgent(world: World, kinds: KindRegistry): Agent {
+export function createAgent(world: BareWorld, kinds: KindRegistry): Agent {
   const mutate = async (
     keys: readonly ResourceKey[],
     decide: (context: AdmissionContext) => readonly (RowWrite | null)[],

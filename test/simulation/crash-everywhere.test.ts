@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { scenarios } from './simulation.ts';
+import { scenarios } from './world.ts';
 import { crashEverywhere } from '#test/simulation/suites/crash-everywhere.ts';
 import { firstFailures, runSuite } from '#test/simulation/suites/suite.ts';
 

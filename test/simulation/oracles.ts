@@ -8,17 +8,17 @@ import { Violation } from './performing.ts';
 import { bucketsOf } from '#test/simulation/scenarios/bucket.ts';
 import { workspaceName } from '#test/simulation/scenarios/scenario.ts';
 import type { Scenario } from '#test/simulation/scenarios/scenario.ts';
-import type { World } from './world.ts';
+import type { BareWorld } from './bare-world.ts';
 
 /**
  * What must hold after every step (reliability.md, Oracles). Each throws Violation.
  *
  * O2 at most one external object per uid · O3 each has a live row, an open intent or a `retained` entry · O5 nothing is created twice ·
  * O6 Ready=True(g) only if the world matched g · O7 no mutating call without the lease · O10 every location allowed ·
- * O11 no secret in what others can read. O1 and O9 are questions of the end: see simulation.ts.
+ * O11 no secret in what others can read. O1 and O9 are questions of the end: see suites/
  */
 export interface OracleOptions {
-  readonly world: World;
+  readonly world: BareWorld;
   readonly clouds: Clouds;
   readonly scenarios: readonly Scenario[];
   /** The cloud does things twice by itself: duplicates are allowed until they are settled. */
@@ -48,7 +48,7 @@ export function watchOracles(options: OracleOptions): Truth {
 }
 
 /** All rows of the one workspace that simulations use. */
-export function tablesOf(world: World): Shard | undefined {
+export function tablesOf(world: BareWorld): Shard | undefined {
   return world.db.shards.get(shardOf(workspaceName));
 }
 
@@ -101,13 +101,13 @@ function objects({ world, clouds, duplicatesAllowed }: OracleOptions): void {
 }
 
 /** The row a provider effect is for: tiny calls name the uid, Cloud Storage the bucket. */
-function rowOfEffect(world: World, effect: Effect): ResourceRow | undefined {
+function rowOfEffect(world: BareWorld, effect: Effect): ResourceRow | undefined {
   const tables = tablesOf(world);
   const uid = effect.op.startsWith('gcs.') ? world.db.claims.get(`Bucket\u0000${effect.subject}`)?.uid : effect.subject;
   return uid === undefined ? undefined : tables?.rows.get(uid);
 }
 
-function lease(world: World, effect: Effect): void {
+function lease(world: BareWorld, effect: Effect): void {
   const row = rowOfEffect(world, effect);
   const work = row === undefined ? undefined : tablesOf(world)?.work.get(row.uid);
   if (work?.holder === effect.worker && (work.leaseUntil ?? 0) > world.now()) return;
@@ -175,7 +175,7 @@ function createTruth({ world, clouds, scenarios }: OracleOptions): Truth & { loo
 }
 
 /** O11: the secrets that the tiny cloud told. */
-export function checkSecrets(world: World): void {
+export function checkSecrets(world: BareWorld): void {
   const tables = tablesOf(world);
   for (const row of tables?.rows.values() ?? []) {
     const shown = JSON.stringify([row.status, row.conditions, tables?.passes.get(row.uid) ?? []]);

@@ -1,7 +1,7 @@
 import type { Claim, Settle } from '#controller/store/rows.ts';
 import { tinyLocation } from '#test/simulation/kinds/tiny-client.ts';
 import type { TinyCloud } from './tiny-cloud.ts';
-import type { Boot, Ports } from './world.ts';
+import type { Boot, Ports } from './bare-world.ts';
 
 /**
  * A worker of a few lines for the world's own tests: claims, creates a link under the row's name, settles. It has no brain: `catch` and

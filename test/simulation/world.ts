@@ -1,397 +1,188 @@
-import type { Clock } from '#controller/clock.ts';
-import type { EngineStore } from '#controller/store/engine-store.ts';
-import type { ProviderStore } from '#controller/store/provider-store.ts';
-import type { ReplayStore } from '#controller/store/replay-store.ts';
-import type { Signals } from '#controller/store/resource-store.ts';
-import { hash32 } from '#hack/cloud/clock.ts';
-import type { Cut, Effect, FaultPlan, Send } from './effects.ts';
-import { forbidRealTime, realImmediate } from './guard.ts';
-import { createLife } from './life.ts';
-import type { Life } from './life.ts';
-import { createMemoryDatabase } from '#test/simulation/memory-store/database.ts';
-import type { MemoryDatabase } from '#test/simulation/memory-store/database.ts';
-import { createMemoryStores } from '#test/simulation/memory-store/stores.ts';
-import type { MemoryStores } from '#test/simulation/memory-store/stores.ts';
-import { performCut, performFault, settle } from './performing.ts';
-import type { Caller, Performance, Stage, Violation } from './performing.ts';
-import { seeded } from './random.ts';
-import type { SeededRng } from './random.ts';
-import { wrapStore } from './store-doors.ts';
+import { createEngine } from '#controller/engine.ts';
+import type { AnyReconciler } from '#controller/contract.ts';
+import type { Logger } from '#controller/log.ts';
+import { createMetrics } from '#controller/metrics.ts';
+import { createOptions } from '#controller/options.ts';
+import { createRegistry } from '#reconcilers/registry.ts';
+import { storedReady } from '#resources/conditions.ts';
+import { createKindRegistry } from '#resources/registry.ts';
+import type { KindRegistry } from '#resources/registry.ts';
+import type { ResourceKey, ResourceRow } from '#resources/resource.ts';
+import { createFleetReconciler } from '#test/simulation/kinds/fleet.ts';
+import { createLetterReconciler } from '#test/simulation/kinds/letter.ts';
+import { createLinkReconciler } from '#test/simulation/kinds/link.ts';
+import { createTinyClient } from '#test/simulation/kinds/tiny-client.ts';
+import { createTokenReconciler } from '#test/simulation/kinds/token.ts';
+import { bucketScenario } from '#test/simulation/scenarios/bucket.ts';
+import type { Scenario } from '#test/simulation/scenarios/scenario.ts';
+import { keyOf } from '#test/simulation/scenarios/scenario.ts';
+import { tinyScenarios, workspaceKey } from '#test/simulation/scenarios/tiny.ts';
+import { createAgent } from './agent.ts';
+import type { Agent } from './agent.ts';
+import { createClouds, gcsTransport } from './clouds.ts';
+import type { Clouds } from './clouds.ts';
+import { watchOracles } from './oracles.ts';
+import type { Truth } from './oracles.ts';
 import { createTimeline } from './timeline.ts';
 import type { Timeline } from './timeline.ts';
+import { createBareWorld } from './bare-world.ts';
+import type { BareWorld, BareWorldOptions, Boot, Ports } from './bare-world.ts';
+import type { SeededRng } from './random.ts';
 
 /**
- * The simulated world (reliability.md, T1): workers that run the real engine, one database, one cloud, virtual time, one seed.
- *
- * W1  A step lets every promise settle that can, then does ONE thing: a due timer, a parked effect, or a jump to the next timer.
- * W2  Every store and provider call of a worker is an effect: parked when made, performed when drawn, heard through the worker's life.
- * W3  After `crash` nothing of the worker settles again, rejections included; what it held in memory is gone.
- * W4  The same seed and the same calls on the world give the same effects in the same order (`traceHash`).
+ * The world of the suites (reliability.md, T1): the real engine and kinds over the memory store, the local cloud's models in process,
+ * virtual time, one seed, an agent that declares, and the oracles watching every step. The machinery is bare-world.ts.
  */
-export interface World {
-  readonly seed: number;
-  readonly timeline: Timeline;
-  readonly db: MemoryDatabase;
-  /** Straight to the database, for the agent and the oracles: no effect, no fault. */
-  readonly stores: MemoryStores;
-  readonly rng: SeededRng;
-  readonly workers: readonly Worker[];
-  /** Database time, ms. */
-  now(): number;
-  startWorker(name: string, options?: { skewMs?: number }): Worker;
-  crash(worker: Worker): void;
-  /** A provider call of a worker; clients are built on this. */
-  call<T>(worker: Worker, send: Send<T>): Promise<T>;
-  /** Every store and provider effect so far, in order. */
-  effects(): readonly Effect[];
-  /** Crashes the worker of effect `n` there, and starts another after `restartAfterMs`. */
-  cutAt(n: number, cut: Cut, restartAfterMs: number): void;
-  /** Whether the cut has happened. */
-  wasCut(): boolean;
-  /** `staleMsMax`: how far back stale reads look; 8 s, which is within every kind's visibility. */
-  setFaults(plan: FaultPlan | null, staleMsMax?: number): void;
-  setSignals(plan: SignalPlan): void;
-  /** Called after each effect that was carried out; throws to fail the run. */
-  observe(oracle: (effect: Effect) => void): void;
-  /** Called when a worker makes an effect, before anything becomes of it. */
-  onIssue(oracle: (effect: Effect) => void): void;
-  /** Does one thing. False: nothing is left to happen. */
-  step(): Promise<boolean>;
-  /** Runs for so much virtual time. */
-  run(forMs: number): Promise<void>;
-  /** Runs until it holds, at most so long; answers whether it does. */
-  until(holds: () => boolean, withinMs: number): Promise<boolean>;
-  /** Counts that something rare happened. */
-  sometimes(name: string): void;
-  counts(): ReadonlyMap<string, number>;
-  logged(): readonly string[];
-  traceHash(): string;
-  /** Ends all workers and gives the machine's clock back. */
-  close(): void;
+export interface World extends BareWorld {
+  readonly clouds: Clouds;
+  readonly agent: Agent;
+  readonly kinds: KindRegistry;
+  readonly truth: Truth;
+  /** Declares the Workspace and what the scenario needs, starts a worker, and waits until all of it is ready. */
+  prepare(scenario: Scenario): Promise<void>;
 }
-
-export interface Worker {
-  readonly name: string;
-  readonly life: Life;
-  /** Set by `boot`. */
-  readonly process: { start(): Promise<void>; stop(): Promise<void> };
-}
-
-/** What a worker's process is given: doors, and a clock and randomness of its own. */
-export interface Ports {
-  readonly worker: string;
-  readonly store: EngineStore;
-  readonly providers: ProviderStore;
-  readonly replays: ReplayStore;
-  readonly signals: Signals;
-  readonly clock: Clock;
-  readonly rng: SeededRng;
-  readonly log: (line: string) => void;
-  readonly call: <T>(send: Send<T>) => Promise<T>;
-}
-
-/** Builds a worker's process. The real engine in the suites; a toy in the world's own tests. */
-export type Boot = (ports: Ports) => Worker['process'];
-
-/** What becomes of a hint to one worker: delays in ms, one for each time it is delivered; none: dropped. */
-export type SignalPlan = (rng: SeededRng) => readonly number[];
 
 export interface WorldOptions {
   readonly seed: number;
-  readonly boot: Boot;
-  /** `fifo`: effects in the order of their making; `seeded`: any parked one may be next. */
-  readonly order?: 'fifo' | 'seeded';
+  /** Virtual time; default: begins at 0. */
   readonly clock?: Timeline;
+  /** Randomness of the world itself; default: of the seed. */
   readonly rng?: SeededRng;
-  readonly store?: { readonly db: MemoryDatabase; readonly stores: MemoryStores };
-  /** ms that one effect takes. */
-  readonly latencyMs?: number;
-  /** Instant of elapsed 0. */
-  readonly epochMs?: number;
+  /** A database with something in it; default: empty. */
+  readonly store?: BareWorldOptions['store'];
+  /** Clouds with something in them; default: empty. */
+  readonly cloud?: Clouds;
+  readonly order?: BareWorldOptions['order'];
+  /** See OracleOptions. */
+  readonly duplicatesAllowed?: boolean;
 }
 
-interface Parked {
-  readonly effect: Effect;
-  readonly life: Life;
-  readonly perform: () => void;
+/** All scenarios; a registered kind without one is an error of the suites. */
+export const scenarios: readonly Scenario[] = [...tinyScenarios, bucketScenario];
+
+/** Kinds that are not simulated by themselves: the Workspace is in every scenario; see the notes beside the others. */
+export const unsimulated: ReadonlySet<string> = new Set([
+  'Workspace',
+  // A `once` kind over the same transport as Bucket; its outcomes are all observable. To be given a scenario with objects.
+  'ObjectDeletion',
+]);
+
+const env = { VIBN_GCS_PROJECT: 'vibn-local', VIBN_GCP_PROJECT: 'vibn-local', VIBN_GCS_ENDPOINT: 'http://127.0.0.1:9' };
+
+/** The real registry and the test's own kinds, over a worker's doors. */
+function reconcilersOf(clouds: Clouds, call: Ports['call']): readonly AnyReconciler[] {
+  const tiny = createTinyClient(clouds.tiny, call);
+  const { reconcilers } = createRegistry({ env, gcs: gcsTransport(clouds, call) });
+  return [
+    ...reconcilers,
+    createTokenReconciler(tiny),
+    createLinkReconciler(tiny),
+    createLetterReconciler(tiny),
+    createFleetReconciler(),
+  ];
 }
 
-const epochDefault = Date.UTC(2026, 10, 20, 8);
-/** A signal is heard this much after the commit. */
-const signalMs = 5;
-const staleMsDefault = 8_000;
+// Background loops as slow as they may be: months pass here. What they do is the same.
+const options = createOptions({
+  engine: { pollMs: 60_000 },
+  gateway: { refreshEveryMs: 10_000, tokensEveryMs: 10_000, tokensExpireMs: 20_000 },
+  replay: { askEveryMs: 1_000, checkEveryMs: 10_000, idleEveryMs: 60_000 },
+  tasks: { drainEveryMs: 10_000 },
+  sweep: { everyMs: 21_600_000 },
+});
+const metrics = createMetrics();
+/** Instant of elapsed 0. */
+const epochMs = Date.UTC(2026, 10, 20, 8);
+/** Known to the database from the beginning: a build's first start wakes all shards, which is not what suites are about. */
+const buildId = 'build-1';
 
-/** Worlds made since the last `forgetWorlds`, so that a runner can report on those of a case that failed. */
-let made: World[] = [];
+function bootOf(clouds: Clouds): Boot {
+  return (ports) => {
+    const { store, providers, replays, signals, clock, rng, worker } = ports;
+    return createEngine({
+      store,
+      providers,
+      replays,
+      signals,
+      clock,
+      rng,
+      options,
+      metrics,
+      registry: reconcilersOf(clouds, ports.call),
+      log: logger(ports.log),
+      buildId,
+      holder: worker,
+    });
+  };
+}
 
-export function worldsMade(): readonly World[] {
+/** Keeps warnings and errors, for the report and for O11. */
+function logger(write: (line: string) => void): Logger {
+  const line = (level: string) => (fields: object, message: string) =>
+    write(`${level} ${message} ${JSON.stringify(fields, plainError)}`);
+  const quiet = (): void => undefined;
+  const made: Logger = { debug: quiet, info: quiet, warn: line('warn'), error: line('error'), child: () => made };
   return made;
 }
 
-export function forgetWorlds(): void {
-  made = [];
+function plainError(_key: string, value: unknown): unknown {
+  return value instanceof Error
+    ? `${value.stack ?? value.message} ${value.cause instanceof Error ? value.cause.message : ''}`
+    : value;
 }
 
-/** A world at its beginning: an empty database, no worker. */
-export function createWorld(options: WorldOptions): World {
-  const { seed } = options;
-  const releaseGuard = forbidRealTime();
-  const timeline = options.clock ?? createTimeline();
-  const rng = options.rng ?? seeded(seed, 'world');
-  const epoch = options.epochMs ?? epochDefault;
-  const now = (): number => epoch + timeline.elapsed();
-  const hearers = new Set<(shard: number) => void>();
-  const db =
-    options.store?.db ?? createMemoryDatabase({ now, committed: (shard) => hearers.forEach((hear) => hear(shard)) });
-  const stores = options.store?.stores ?? createMemoryStores(db);
-  const latencyMs = options.latencyMs ?? 2;
-
-  const effects: Effect[] = [];
-  const parked: Parked[] = [];
-  const workers: Worker[] = [];
-  const oracles: ((effect: Effect) => void)[] = [];
-  const issued: ((effect: Effect) => void)[] = [];
-  let violation: Violation | null = null;
-  const counts = new Map<string, number>();
-  const logs: string[] = [];
-  let faults: FaultPlan | null = null;
-  let staleMsMax = staleMsDefault;
-  let signals: SignalPlan = () => [signalMs];
-  let cut: { readonly n: number; readonly cut: Cut; readonly restartAfterMs: number } | null = null;
-  let crashNext: { readonly life: Life } | null = null;
-  let wasCut = false;
-  let hash = seed >>> 0;
-
-  const sometimes = (name: string): void => void counts.set(name, (counts.get(name) ?? 0) + 1);
-
-  const crash = (life: Life): void => {
-    life.end();
-    for (let index = parked.length - 1; index >= 0; index -= 1) {
-      const one = parked[index];
-      if (one?.life !== life) continue;
-      one.effect.state = 'lost';
-      parked.splice(index, 1);
-    }
-    const index = workers.findIndex((worker) => worker.life === life);
-    if (index >= 0) workers.splice(index, 1);
-  };
-  const crashByCut = (life: Life, name: Cut): void => {
-    sometimes(`cut:${name}`);
-    wasCut = true;
-    crash(life);
-    const after = cut?.restartAfterMs ?? 0;
-    cut = null;
-    crashNext = null;
-    timeline.after(after, () => void world.startWorker(`${life.name}'`));
-  };
-
-  const trace = (effect: Effect, what: string): void => {
-    hash = hash32(
-      `${String(hash)} ${effect.worker} ${effect.op} ${effect.subject} ${String(timeline.elapsed())} ${what}`,
-    );
-  };
-
-  /** Carries an effect out and tells the oracles. Answers what its caller would hear. */
-  const execute = <T>(effect: Effect, send: Send<T>, asOfMs = 0): T | Promise<T> => {
-    effect.state = 'executed';
-    trace(effect, 'executed');
-    const result = send.execute(asOfMs);
-    const isRefused = !(result instanceof Promise) && send.isRefusal?.(result) === true;
-    if (!isRefused) effect.done += 1;
-    if (effect.mutating) for (const oracle of oracles) oracle(effect);
-    return result;
-  };
-
-  const issue = <T>(life: Life, door: Effect['door'], send: Send<T>): Promise<T> =>
-    new Promise<T>((resolve, reject) => {
-      if (life.state() === 'dead') return;
-      if (crashNext?.life === life && door === 'store') return crashByCut(life, 'reply-not-persisted');
-      const effect: Effect = {
-        n: effects.length + 1,
-        worker: life.name,
-        door,
-        op: send.op,
-        mutating: send.mutating,
-        subject: send.subject,
-        at: timeline.elapsed(),
-        state: 'parked',
-        done: 0,
-      };
-      effects.push(effect);
-      try {
-        for (const oracle of issued) oracle(effect);
-      } catch (error) {
-        // Thrown here it would reach the worker's own catch; the next step throws it to the suite.
-        violation ??= error as Violation;
-      }
-      if (cut?.n === effect.n && cut.cut === 'before-send') return crashByCut(life, 'before-send');
-      const caller: Caller<T> = {
-        hear: (answer) => life.deliver(() => resolve(answer)),
-        fail: (error) => {
-          effect.state = 'failed';
-          life.deliver(() => reject(error));
-        },
-      };
-      send.signal?.addEventListener('abort', () => caller.fail(new DOMException('aborted', 'AbortError')), {
-        once: true,
-      });
-      parked.push({ effect, life, perform: () => perform({ effect, life, send, caller }) });
-    });
-
-  const stage: Stage = {
-    timeline,
-    rng,
-    staleMsMax: () => staleMsMax,
-    execute,
-    crash: crashByCut,
-    crashAtNextWrite(life) {
-      crashNext = { life };
-      cut = cut === null ? null : { ...cut, n: -1 };
-    },
-  };
-
-  const perform = <T>(one: Performance<T>): void => {
-    const { effect, life, send, caller } = one;
-    if (cut?.n === effect.n) return performCut(stage, one, cut.cut);
-    const fault = faults?.(effect) ?? null;
-    if (fault === null) {
-      settle(caller, () => execute(effect, send));
-    } else {
-      sometimes(`fault:${fault}`);
-      trace(effect, fault);
-      performFault(stage, one, fault);
-    }
-    if (life.state() === 'dead') effect.state = 'lost';
-  };
-
-  /** One due timer, one parked effect, or a jump to the next timer (W1). */
-  const doOne = (): boolean => {
-    if (violation !== null) throw violation;
-    const due = timeline.nextAt();
-    if (due !== null && due <= timeline.elapsed()) return timeline.runNext();
-    const one = draw(parked, options.order === 'seeded' ? rng : null);
-    if (one === undefined) return timeline.runNext();
-    timeline.advance(latencyMs);
-    one.perform();
-    return true;
-  };
-
-  const signalsOf = (life: Life): Signals => {
-    const listeners = new Set<(shards: readonly number[] | null) => void>();
-    const hint = (shard: number): void => {
-      if (life.state() === 'dead') return void hearers.delete(hint);
-      for (const ms of signals(rng)) {
-        timeline.after(ms, () => life.deliver(() => listeners.forEach((listener) => listener([shard]))));
-      }
-    };
-    hearers.add(hint);
-    return {
-      signal: (shards) => shards.forEach((shard) => hearers.forEach((hear) => hear(shard))),
-      onSignal(listener) {
-        listeners.add(listener);
-        return () => listeners.delete(listener);
-      },
-    };
-  };
-
-  const world: World = {
+/** A world without a worker yet. The same seed, and the same calls on it, give the same effects. */
+export function createWorld(input: WorldOptions): World {
+  const { seed, clock = createTimeline(), duplicatesAllowed = false, store, rng } = input;
+  const clouds = input.cloud ?? createClouds(seed, () => epochMs + clock.elapsed());
+  const bare = createBareWorld({
     seed,
-    timeline,
-    db,
-    stores,
-    rng,
-    workers,
-    now,
-    startWorker(name, { skewMs = 0 } = {}) {
-      const life = createLife(name);
-      const door = <T>(send: Send<T>): Promise<T> => issue(life, 'store', send);
-      const process = options.boot({
-        worker: name,
-        store: wrapStore(stores.engine, 'engine', door),
-        providers: wrapStore(stores.providers, 'providers', door),
-        replays: wrapStore(stores.replays, 'replays', door),
-        signals: signalsOf(life),
-        clock: createWorkerClock(timeline, life, () => now() + skewMs),
-        rng: seeded(seed, name),
-        log: (line) => logs.push(line),
-        call: (send) => issue(life, 'provider', send),
-      });
-      const worker: Worker = { name, life, process };
-      workers.push(worker);
-      void process.start();
-      return worker;
-    },
-    crash: (worker) => crash(worker.life),
-    call: (worker, send) => issue(worker.life, 'provider', send),
-    effects: () => effects,
-    cutAt: (n, name, restartAfterMs) => {
-      cut = { n, cut: name, restartAfterMs };
-    },
-    wasCut: () => wasCut,
-    setFaults: (plan, lookBackMs = staleMsDefault) => {
-      faults = plan;
-      staleMsMax = lookBackMs;
-    },
-    setSignals: (plan) => {
-      signals = plan;
-    },
-    observe: (oracle) => void oracles.push(oracle),
-    onIssue: (oracle) => void issued.push(oracle),
-    async step() {
-      await drained();
-      return doOne();
-    },
-    async run(forMs) {
-      await world.until(() => false, forMs);
-    },
-    async until(holds, withinMs) {
-      const end = timeline.elapsed() + withinMs;
-      while (!holds()) {
-        await drained();
-        const next = timeline.nextAt();
-        if (timeline.elapsed() >= end) return false;
-        if (parked.length === 0 && (next === null || next > end)) {
-          timeline.advance(end - timeline.elapsed());
-          return holds();
-        }
-        doOne();
-      }
-      return true;
-    },
-    sometimes,
-    counts: () => counts,
-    logged: () => logs,
-    traceHash: () => hash.toString(16).padStart(8, '0'),
-    close() {
-      for (const worker of workers.slice()) crash(worker.life);
-      releaseGuard();
-    },
+    clock,
+    epochMs,
+    order: input.order ?? 'fifo',
+    boot: bootOf(clouds),
+    ...(store === undefined ? {} : { store }),
+    ...(rng === undefined ? {} : { rng }),
+  });
+  bare.db.engines.add(buildId);
+  const kinds = createKindRegistry(reconcilersOf(clouds, () => new Promise(() => undefined)).map((one) => one.kind));
+  const agent = createAgent(bare, kinds);
+  const truth = watchOracles({ world: bare, clouds, scenarios, duplicatesAllowed });
+  const prepare = async (scenario: Scenario): Promise<void> => {
+    await agent.apply(workspaceKey, { undoWindowHours: 0 });
+    bare.startWorker('w1');
+    for (const { key, spec } of scenario.needs) await agent.apply(key, spec);
+    const keys = [workspaceKey, ...scenario.needs.map((one) => one.key)];
+    await expectReady(world, keys, 600_000);
   };
-  made.push(world);
+  const world: World = { ...bare, clouds, agent, kinds, truth, prepare };
   return world;
 }
 
-function draw(parked: Parked[], rng: SeededRng | null): Parked | undefined {
-  if (rng === null || parked.length < 2) return parked.shift();
-  return parked.splice(rng.int(parked.length), 1)[0];
+/** The key under which a scenario declares its row. */
+export function subjectKey(scenario: Scenario): ResourceKey {
+  return keyOf(scenario.kind, 'subject');
 }
 
-/** Time as a worker sees it: callbacks reach it through its life. */
-function createWorkerClock(timeline: Timeline, life: Life, now: () => number): Clock {
-  return {
-    now,
-    monotonic: () => 1_000 + timeline.elapsed(),
-    after: (ms, callback) => timeline.after(ms, () => life.deliver(callback)),
-    sleep: (ms, signal) =>
-      new Promise((resolve) => {
-        if (signal?.aborted === true) return resolve();
-        const cancel = timeline.after(ms, () => life.deliver(resolve));
-        signal?.addEventListener('abort', () => resolve(cancel()), { once: true });
-      }),
-  };
+/** Whether the row is Ready for its present generation. */
+export function isReady(row: ResourceRow | null): boolean {
+  return row !== null && row.observedGeneration === row.generation && storedReady(row);
 }
 
-/** Resolves once every promise that can settle has settled. */
-function drained(): Promise<void> {
-  return new Promise((resolve) => realImmediate(resolve));
+/** Runs until all are ready; throws what stands in the way. */
+async function expectReady(world: World, keys: readonly ResourceKey[], withinMs: number): Promise<void> {
+  const { agent } = world;
+  const done = await world.until(() => keys.every((key) => isReady(agent.row(key))), withinMs);
+  if (done) return;
+  throw new Error(
+    `O1: not ready within ${String(withinMs)} ms: ${keys.map((key) => describeRow(agent, key)).join('; ')}`,
+  );
+}
+
+/** What a row says of itself, for messages of failing runs. */
+export function describeRow(agent: Agent, key: ResourceKey): string {
+  const row = agent.row(key);
+  if (row === null) return `${key.kind}/${key.name} is gone`;
+  const said = row.conditions.map((one) => `${one.type}=${one.status}/${one.reason} (${one.message})`);
+  return `${key.kind}/${key.name} generation ${String(row.generation)} observed ${String(row.observedGeneration)}: ${said.join(', ')}`;
 }

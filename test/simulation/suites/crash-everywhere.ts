@@ -2,7 +2,7 @@ import { providerCuts, storeCuts } from '#test/simulation/effects.ts';
 import type { Cut, Effect } from '#test/simulation/effects.ts';
 import { checkSecrets } from '#test/simulation/oracles.ts';
 import type { Scenario } from '#test/simulation/scenarios/scenario.ts';
-import { describeRow, scenarios, subjectKey } from '#test/simulation/simulation.ts';
+import { describeRow, scenarios, subjectKey } from '#test/simulation/world.ts';
 import type { World } from '#test/simulation/world.ts';
 import { applies, begin, countCreates, countMutations, isBackground, isParked, operations, withinMs } from './steps.ts';
 import type { Operation } from './steps.ts';
@@ -45,8 +45,8 @@ function idOf({ scenario, operation, n, cut, restartAfterMs }: CrashCase): strin
 
 /** All cases of an operation, from the effects of its run without a crash. */
 async function crashCases(input: Pick<CrashCase, 'seed' | 'scenario' | 'operation'>): Promise<readonly CrashCase[]> {
-  const { simulation, act, isDone } = await begin(input);
-  const { world, agent } = simulation;
+  const { world, act, isDone } = await begin(input);
+  const { agent } = world;
   const from = world.effects().length;
   await act();
   const done = await world.until(isDone, withinMs);
@@ -68,21 +68,21 @@ function cutsOf(effect: Effect): readonly Cut[] {
 
 async function runCase(one: CrashCase): Promise<World> {
   const { scenario } = one;
-  const { simulation, act, isDone } = await begin(one);
-  const { world, agent, clouds } = simulation;
+  const { world, act, isDone } = await begin(one);
+  const { agent, clouds } = world;
   try {
     const key = subjectKey(scenario);
     world.cutAt(one.n, one.cut, one.restartAfterMs);
     await act();
     const uid = agent.row(key)?.uid ?? '';
     if (!(await world.until(() => world.wasCut(), withinMs))) throw new Error('the cut was never reached');
-    const isOver = (): boolean => isDone() || (scenario.untraceable && isParked(simulation, key));
+    const isOver = (): boolean => isDone() || (scenario.untraceable && isParked(world, key));
     if (!(await world.until(isOver, withinMs))) throw new Error(`O1: ${describeRow(agent, key)}`);
-    const before = countMutations(simulation);
+    const before = countMutations(world);
     await world.run(quietMs);
     if (!isOver()) throw new Error(`O1: did not stay so: ${describeRow(agent, key)}`);
-    if (countMutations(simulation) !== before) throw new Error('O9: the provider was changed after all was done');
-    const creates = countCreates(simulation);
+    if (countMutations(world) !== before) throw new Error('O9: the provider was changed after all was done');
+    const creates = countCreates(world);
     if (scenario.sameCounts && creates > scenario.needs.length + 1) throw new Error(`O5: ${String(creates)} creates`);
     if (scenario.objects(clouds, { uid, ...key, status: {} }) > 1) throw new Error('O2: more than one object');
     checkSecrets(world);

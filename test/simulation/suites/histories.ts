@@ -4,9 +4,9 @@ import { checkSecrets } from '#test/simulation/oracles.ts';
 import { seeded } from '#test/simulation/random.ts';
 import type { SeededRng } from '#test/simulation/random.ts';
 import type { Scenario } from '#test/simulation/scenarios/scenario.ts';
-import { createSimulation, describeRow, isReady, scenarios, subjectKey } from '#test/simulation/simulation.ts';
-import type { Simulation } from '#test/simulation/simulation.ts';
-import type { SignalPlan, World } from '#test/simulation/world.ts';
+import { createWorld, describeRow, isReady, scenarios, subjectKey } from '#test/simulation/world.ts';
+import type { World } from '#test/simulation/world.ts';
+import type { SignalPlan } from '#test/simulation/bare-world.ts';
 import { countCreates, countMutations, isConverged, isRemoved, isRight, withinMs } from './steps.ts';
 import type { Suite, SuiteCase } from './suite.ts';
 
@@ -15,20 +15,20 @@ import type { Suite, SuiteCase } from './suite.ts';
  * are stale, the provider lags, signals are lost. The end is that of a world without it.
  */
 interface History {
-  readonly simulation: Simulation;
+  readonly world: World;
   readonly scenario: Scenario;
   /** Waits between the steps instead of for their end: ms, drawn by seed. Null: each step ends first. */
   readonly hurry: SeededRng | null;
 }
 
-async function live({ simulation, scenario, hurry }: History): Promise<void> {
-  const { world, agent } = simulation;
+async function live({ world, scenario, hurry }: History): Promise<void> {
+  const { agent } = world;
   const key = subjectKey(scenario);
   const settle = async (isDone: () => boolean): Promise<void> => {
     if (hurry !== null) return world.run(hurry.int(30_000));
     if (!(await world.until(isDone, withinMs))) throw new Error(`O1: ${describeRow(agent, key)}`);
   };
-  const converged = (): boolean => isConverged(simulation, scenario, key);
+  const converged = (): boolean => isConverged(world, scenario, key);
   await agent.apply(key, scenario.sample);
   await settle(converged);
   if (scenario.update !== null) {
@@ -38,28 +38,28 @@ async function live({ simulation, scenario, hurry }: History): Promise<void> {
   const first = agent.row(key);
   await agent.remove(key);
   await world.until(() => agent.row(key) === null, withinMs * 2);
-  if (first === null || !isRemoved(simulation, scenario, first))
+  if (first === null || !isRemoved(world, scenario, first))
     throw new Error(`O1: not removed: ${describeRow(agent, key)}`);
   await agent.apply(key, scenario.sample);
   if (!(await world.until(converged, withinMs * 2))) throw new Error(`O1: again: ${describeRow(agent, key)}`);
   await world.run(3_600_000);
-  if (!isRight(simulation, scenario, key)) throw new Error(`O1: did not stay so: ${describeRow(agent, key)}`);
+  if (!isRight(world, scenario, key)) throw new Error(`O1: did not stay so: ${describeRow(agent, key)}`);
 }
 
-/** Opens a simulation, prepares it without faults, runs, closes. */
+/** Opens a world, prepares it without faults, runs, closes. */
 async function within(
   options: { seed: number; order: 'fifo' | 'seeded' },
   scenario: Scenario,
-  run: (simulation: Simulation) => Promise<void>,
+  run: (world: World) => Promise<void>,
 ): Promise<World> {
-  const simulation = createSimulation(options);
+  const world = createWorld(options);
   try {
-    await simulation.prepare(scenario);
-    await run(simulation);
-    checkSecrets(simulation.world);
-    return simulation.world;
+    await world.prepare(scenario);
+    await run(world);
+    checkSecrets(world);
+    return world;
   } finally {
-    simulation.world.close();
+    world.close();
   }
 }
 
@@ -72,14 +72,13 @@ export const staleReads: Suite = {
   name: 'stale-reads',
   cases: async (seed) =>
     perScenario((scenario) =>
-      within({ seed, order: 'seeded' }, scenario, async (simulation) => {
-        const { world } = simulation;
+      within({ seed, order: 'seeded' }, scenario, async (world) => {
         const rng = seeded(seed, 'stale');
         world.setFaults((effect) => {
           if (effect.mutating || !rng.chance(0.5)) return null;
           return effect.door === 'provider' ? 'stale' : 'slow-commit';
         });
-        await live({ simulation, scenario, hurry: seeded(seed, 'hurry') });
+        await live({ world, scenario, hurry: seeded(seed, 'hurry') });
       }),
     ),
   mustHit: ['fault:stale', 'fault:slow-commit'],
@@ -90,8 +89,8 @@ export const laggyProvider: Suite = {
   name: 'laggy-provider',
   cases: async (seed) =>
     perScenario((scenario) =>
-      within({ seed, order: 'fifo' }, scenario, async (simulation) => {
-        const { world, agent } = simulation;
+      within({ seed, order: 'fifo' }, scenario, async (world) => {
+        const { agent } = world;
         const key = subjectKey(scenario);
         const flips = new Map<number, number>();
         let was = false;
@@ -102,11 +101,11 @@ export const laggyProvider: Suite = {
           was = is;
         });
         world.setFaults((effect) => (effect.mutating || effect.door === 'store' ? null : 'stale'), scenario.lagMs);
-        await live({ simulation, scenario, hurry: null });
+        await live({ world, scenario, hurry: null });
         // Into a generation Ready may come once; out of it, an edit counts for the next one.
         const most = Math.max(0, ...flips.values());
         if (most > 2) throw new Error(`Ready flapped: ${JSON.stringify([...flips])}`);
-        if (scenario.sameCounts && countCreates(simulation) > scenario.needs.length + 2)
+        if (scenario.sameCounts && countCreates(world) > scenario.needs.length + 2)
           throw new Error('O2: created twice');
       }),
     ),
@@ -130,16 +129,16 @@ export const missedEvents: Suite = {
         run: async () => {
           let expected = 0;
           const options = { seed, order: 'fifo' } as const;
-          await within(options, scenario, async (simulation) => {
-            await live({ simulation, scenario, hurry: null });
-            expected = countMutations(simulation);
+          await within(options, scenario, async (world) => {
+            await live({ world, scenario, hurry: null });
+            expected = countMutations(world);
           });
-          return within(options, scenario, async (simulation) => {
-            simulation.world.setSignals(signals);
-            await live({ simulation, scenario, hurry: null });
-            const changes = countMutations(simulation);
+          return within(options, scenario, async (world) => {
+            world.setSignals(signals);
+            await live({ world, scenario, hurry: null });
+            const changes = countMutations(world);
             if (changes !== expected) throw new Error(`O5: ${String(changes)} changes, not ${String(expected)}`);
-            simulation.world.sometimes(`signals:${plan}`);
+            world.sometimes(`signals:${plan}`);
           });
         },
       })),
@@ -154,12 +153,12 @@ export const flakyReads: Suite = {
   name: 'flaky-reads',
   cases: async (seed) =>
     perScenario((scenario) =>
-      within({ seed, order: 'seeded' }, scenario, async (simulation) => {
+      within({ seed, order: 'seeded' }, scenario, async (world) => {
         const rng = seeded(seed, 'flaky');
-        simulation.world.setFaults((effect) =>
+        world.setFaults((effect) =>
           effect.door === 'provider' && !effect.mutating && rng.chance(0.4) ? rng.pick(falseAnswers) : null,
         );
-        await live({ simulation, scenario, hurry: null });
+        await live({ world, scenario, hurry: null });
       }),
     ),
   mustHit: readFaults.filter((fault) => falseAnswers.includes(fault)).map((fault) => `fault:${fault}`),

@@ -1,6 +1,6 @@
 import { checkSecrets, tablesOf } from '#test/simulation/oracles.ts';
 import type { Scenario } from '#test/simulation/scenarios/scenario.ts';
-import { createSimulation, describeRow, scenarios, subjectKey } from '#test/simulation/simulation.ts';
+import { createWorld, describeRow, scenarios, subjectKey } from '#test/simulation/world.ts';
 import type { World } from '#test/simulation/world.ts';
 import { countMutations, isConverged, isRemoved, rowAt } from './steps.ts';
 import type { Suite } from './suite.ts';
@@ -21,21 +21,21 @@ const quietMs = 24 * 3_600_000;
 const passesMax = Math.ceil(quietMs / (14 * 60_000));
 
 async function runCase(seed: number, scenario: Scenario): Promise<World> {
-  const simulation = createSimulation({ seed });
-  const { world, agent } = simulation;
+  const world = createWorld({ seed });
+  const { agent } = world;
   const key = subjectKey(scenario);
   try {
-    await simulation.prepare(scenario);
+    await world.prepare(scenario);
     for (const spec of [scenario.sample, scenario.update]) {
       if (spec === null) continue;
       await agent.apply(key, spec);
-      const right = await world.until(() => isConverged(simulation, scenario, key), rightWithinMs);
+      const right = await world.until(() => isConverged(world, scenario, key), rightWithinMs);
       if (!right) throw new Error(`O1: not right within a minute: ${describeRow(agent, key)}`);
     }
-    const row = rowAt(simulation, key);
+    const row = rowAt(world, key);
     await quiet();
     await agent.remove(key);
-    const gone = await world.until(() => isRemoved(simulation, scenario, row), rightWithinMs * 3);
+    const gone = await world.until(() => isRemoved(world, scenario, row), rightWithinMs * 3);
     if (!gone) throw new Error(`O1: not removed: ${describeRow(agent, key)}`);
     checkSecrets(world);
     return world;
@@ -44,12 +44,12 @@ async function runCase(seed: number, scenario: Scenario): Promise<World> {
   }
 
   async function quiet(): Promise<void> {
-    const changes = countMutations(simulation);
+    const changes = countMutations(world);
     const versions = tablesOf(world)?.version;
     const rows = tablesOf(world)?.rows.size ?? 0;
     const from = world.effects().length;
     await world.run(quietMs);
-    if (countMutations(simulation) !== changes) throw new Error('O9: something was changed in 24 quiet hours');
+    if (countMutations(world) !== changes) throw new Error('O9: something was changed in 24 quiet hours');
     if (tablesOf(world)?.version !== versions) throw new Error('O9: a row was rewritten in 24 quiet hours');
     const claims = world
       .effects()

@@ -1,5 +1,5 @@
 import type { Scenario } from '#test/simulation/scenarios/scenario.ts';
-import { createSimulation, scenarios, subjectKey } from '#test/simulation/simulation.ts';
+import { createWorld, scenarios, subjectKey } from '#test/simulation/world.ts';
 import type { World } from '#test/simulation/world.ts';
 import { isConverged, withinMs } from './steps.ts';
 import type { Suite } from './suite.ts';
@@ -17,13 +17,13 @@ export const once: Suite = {
 const dayMs = 86_400_000;
 
 async function runCase(seed: number, scenario: Scenario): Promise<World> {
-  const simulation = createSimulation({ seed });
-  const { world, agent, clouds } = simulation;
+  const world = createWorld({ seed });
+  const { agent, clouds } = world;
   const key = subjectKey(scenario);
   try {
-    await simulation.prepare(scenario);
+    await world.prepare(scenario);
     await agent.apply(key, scenario.sample);
-    if (!(await world.until(() => isConverged(simulation, scenario, key), withinMs))) throw new Error('O1: not sent');
+    if (!(await world.until(() => isConverged(world, scenario, key), withinMs))) throw new Error('O1: not sent');
     await world.run(6 * dayMs);
     if (agent.row(key) === null) throw new Error('the row went before its time');
     for (const worker of world.workers.slice()) world.crash(worker);

@@ -1,8 +1,7 @@
 import { keyOf } from '#test/simulation/scenarios/scenario.ts';
-import { createSimulation, describeRow, isReady, scenarios, subjectKey } from '#test/simulation/simulation.ts';
-import type { Simulation } from '#test/simulation/simulation.ts';
-import type { Scenario } from '#test/simulation/scenarios/scenario.ts';
+import { createWorld, describeRow, isReady, scenarios, subjectKey } from '#test/simulation/world.ts';
 import type { World } from '#test/simulation/world.ts';
+import type { Scenario } from '#test/simulation/scenarios/scenario.ts';
 import {
   countCreates,
   countMutations,
@@ -30,11 +29,11 @@ const outageMs = 30 * 60_000;
 const callsMax = outageMs / 5_000 + 20;
 
 async function down(seed: number, scenario: Scenario): Promise<World> {
-  const simulation = createSimulation({ seed });
-  const { world, agent } = simulation;
+  const world = createWorld({ seed });
+  const { agent } = world;
   const key = subjectKey(scenario);
   try {
-    await simulation.prepare(scenario);
+    await world.prepare(scenario);
     world.setFaults((effect) => (effect.door === 'provider' ? 'refuse' : null));
     await agent.apply(key, scenario.sample);
     const from = world.effects().length;
@@ -47,7 +46,7 @@ async function down(seed: number, scenario: Scenario): Promise<World> {
     const ready = agent.row(key)?.conditions.find((one) => one.type === 'Ready');
     if (ready?.status === 'True') throw new Error('O6: Ready while nothing was ever reached');
     world.setFaults(null);
-    if (await world.until(() => isConverged(simulation, scenario, key), 120_000)) return world;
+    if (await world.until(() => isConverged(world, scenario, key), 120_000)) return world;
     throw new Error(`O1: two minutes after the outage: ${describeRow(agent, key)}`);
   } finally {
     world.close();
@@ -73,20 +72,20 @@ const recreatesMax = 3;
 
 async function emptied(seed: number): Promise<World> {
   const link = scenarioOf('Link');
-  const simulation = createSimulation({ seed });
-  const { world, agent } = simulation;
+  const world = createWorld({ seed });
+  const { agent } = world;
   const keys = Array.from({ length: linksMade }, (_, n) => keyOf('Link', `link-${String(n)}`));
   try {
-    await simulation.prepare(link);
+    await world.prepare(link);
     for (const key of keys) await agent.apply(key, link.sample);
-    const right = (): boolean => keys.every((key) => isConverged(simulation, link, key));
-    if (!(await world.until(right, withinMs))) throw new Error(`O1: ${describeAll(simulation, keys)}`);
+    const right = (): boolean => keys.every((key) => isConverged(world, link, key));
+    if (!(await world.until(right, withinMs))) throw new Error(`O1: ${describeAll(world, keys)}`);
     await world.run(3_600_000);
-    const creates = countCreates(simulation);
+    const creates = countCreates(world);
     const tries = (): number => world.effects().filter((effect) => effect.op === 'engine.beginRecreate').length;
     const before = tries();
     world.setFaults((effect) => (effect.op === 'tiny.links.get' ? 'false-empty' : null));
-    for (const key of keys) wakeNow(simulation, rowAt(simulation, key).uid);
+    for (const key of keys) wakeNow(world, rowAt(world, key).uid);
     await world.run(600_000);
     if (tries() - before > recreatesMax)
       throw new Error(`the brake let ${String(tries() - before)} re-creates through`);
@@ -95,8 +94,8 @@ async function emptied(seed: number): Promise<World> {
     world.sometimes('brake:frozen');
     world.setFaults(null);
     await world.stores.providers.thaw({ provider: 'tiny', account: 'acct-1' });
-    if (!(await world.until(right, withinMs))) throw new Error(`O1: ${describeAll(simulation, keys)}`);
-    if (countCreates(simulation) !== creates) throw new Error('O5: something was created again');
+    if (!(await world.until(right, withinMs))) throw new Error(`O1: ${describeAll(world, keys)}`);
+    if (countCreates(world) !== creates) throw new Error('O5: something was created again');
     return world;
   } finally {
     world.close();
@@ -106,15 +105,14 @@ async function emptied(seed: number): Promise<World> {
 /** One false "not there" right after the object was seen is no proof that a deletion is done. */
 async function keptDeletion(seed: number): Promise<World> {
   const link = scenarioOf('Link');
-  const simulation = createSimulation({ seed });
-  const { world, agent, clouds } = simulation;
+  const world = createWorld({ seed });
+  const { agent, clouds } = world;
   const key = subjectKey(link);
   try {
-    await simulation.prepare(link);
+    await world.prepare(link);
     await agent.apply(key, link.sample);
-    if (!(await world.until(() => isConverged(simulation, link, key), withinMs)))
-      throw new Error(describeRow(agent, key));
-    const row = rowAt(simulation, key);
+    if (!(await world.until(() => isConverged(world, link, key), withinMs))) throw new Error(describeRow(agent, key));
+    const row = rowAt(world, key);
     world.setFaults((effect) => (effect.op === 'tiny.links.get' ? 'false-empty' : null));
     await agent.remove(key);
     await world.run(5_000);
@@ -133,7 +131,7 @@ function scenarioOf(kind: string): Scenario {
   return found;
 }
 
-function describeAll({ agent }: Simulation, keys: readonly ReturnType<typeof keyOf>[]): string {
+function describeAll({ agent }: World, keys: readonly ReturnType<typeof keyOf>[]): string {
   const open = keys.filter((key) => !isReady(agent.row(key)));
   return open
     .slice(0, 3)
@@ -156,11 +154,11 @@ async function decided(seed: number, outcome: 'happened' | 'did_not'): Promise<W
   const letter = scenarios.find((scenario) => scenario.untraceable);
   const token = scenarioOf('Token');
   if (letter === undefined) throw new Error('there is no untraceable scenario');
-  const simulation = createSimulation({ seed });
-  const { world, agent, clouds } = simulation;
+  const world = createWorld({ seed });
+  const { agent, clouds } = world;
   const [key, neighbour] = [subjectKey(letter), keyOf('Token', 'neighbour')];
   try {
-    await simulation.prepare(letter);
+    await world.prepare(letter);
     const fault = outcome === 'happened' ? 'lose-reply' : 'lose-request';
     let struck = false;
     world.setFaults((effect) => {
@@ -170,19 +168,18 @@ async function decided(seed: number, outcome: 'happened' | 'did_not'): Promise<W
     });
     await agent.apply(key, letter.sample);
     await agent.apply(neighbour, token.sample);
-    if (!(await world.until(() => isConverged(simulation, token, neighbour), 60_000)))
+    if (!(await world.until(() => isConverged(world, token, neighbour), 60_000)))
       throw new Error(describeRow(agent, neighbour));
     if (!(await world.until(() => stalledReason(agent.row(key)) === 'NeedsDecision', 15 * 60_000)))
       throw new Error(describeRow(agent, key));
-    const changes = countMutations(simulation);
+    const changes = countMutations(world);
     await world.run(86_400_000);
-    if (countMutations(simulation) !== changes) throw new Error('sent again without a decision');
+    if (countMutations(world) !== changes) throw new Error('sent again without a decision');
     const by = { keyId: 'sre', lineage: 'sre', class: 'sre', workspace: null, scopes: [] } as const;
     const decision = { effect: 'send', outcome, evidence: 'asked them', by };
     if (!(await world.stores.resources.decide('platform', { key, decision })))
       throw new Error('the decision was not taken');
-    if (!(await world.until(() => isRight(simulation, letter, key), withinMs)))
-      throw new Error(describeRow(agent, key));
+    if (!(await world.until(() => isRight(world, letter, key), withinMs))) throw new Error(describeRow(agent, key));
     if (clouds.tiny.letters.size !== 1) throw new Error(`O5: ${String(clouds.tiny.letters.size)} letters`);
     world.sometimes(`decision:${outcome}`);
     return world;

@@ -1,17 +1,16 @@
 import type { Scenario } from '#test/simulation/scenarios/scenario.ts';
-import { createSimulation, describeRow, scenarios, subjectKey } from '#test/simulation/simulation.ts';
-import type { Simulation } from '#test/simulation/simulation.ts';
+import { createWorld, describeRow, scenarios, subjectKey } from '#test/simulation/world.ts';
 import type { World } from '#test/simulation/world.ts';
 import { countMutations, isConverged, isIdle, rowAt, stalledReason, wakeNow, withinMs } from './steps.ts';
 import type { Suite } from './suite.ts';
 
-async function converged(seed: number, scenario: Scenario): Promise<Simulation> {
-  const simulation = createSimulation({ seed });
-  const { world, agent } = simulation;
+async function converged(seed: number, scenario: Scenario): Promise<World> {
+  const world = createWorld({ seed });
+  const { agent } = world;
   const key = subjectKey(scenario);
-  await simulation.prepare(scenario);
+  await world.prepare(scenario);
   await agent.apply(key, scenario.sample);
-  if (await world.until(() => isConverged(simulation, scenario, key), withinMs)) return simulation;
+  if (await world.until(() => isConverged(world, scenario, key), withinMs)) return world;
   world.close();
   throw new Error(`O1: ${describeRow(agent, key)}`);
 }
@@ -39,14 +38,14 @@ async function repaired(
   scenario: Scenario,
   mutate: Scenario['drifts'][number]['mutate'],
 ): Promise<World> {
-  const simulation = await converged(seed, scenario);
-  const { world, agent, clouds } = simulation;
+  const world = await converged(seed, scenario);
+  const { agent, clouds } = world;
   const key = subjectKey(scenario);
-  const row = rowAt(simulation, key);
+  const row = rowAt(world, key);
   const before = world.timeline.elapsed();
   mutate(clouds, row);
   // Nobody tells: the row's own resync finds it.
-  const fixed = (): boolean => isConverged(simulation, scenario, key) && (lastPass(simulation, row.uid) ?? 0) > before;
+  const fixed = (): boolean => isConverged(world, scenario, key) && (lastPass(world, row.uid) ?? 0) > before;
   const ok = await world.until(fixed, 2 * withinMs);
   const described = describeRow(agent, key);
   world.sometimes('drift:repaired');
@@ -56,37 +55,36 @@ async function repaired(
 }
 
 /** Elapsed ms of the last settle of a row. */
-function lastPass({ world }: Simulation, uid: string): number | undefined {
+function lastPass(world: World, uid: string): number | undefined {
   return world.effects().findLast((effect) => effect.op === 'engine.settle' && effect.subject.includes(uid))?.at;
 }
 
 async function untouched(seed: number, scenario: Scenario, drift: Scenario['unmanaged'][number]): Promise<World> {
-  const simulation = await converged(seed, scenario);
-  const { world, clouds } = simulation;
-  const row = rowAt(simulation, subjectKey(scenario));
+  const world = await converged(seed, scenario);
+  const { clouds } = world;
+  const row = rowAt(world, subjectKey(scenario));
   drift.mutate(clouds, row);
-  const before = countMutations(simulation);
+  const before = countMutations(world);
   await world.run(2 * withinMs);
   world.sometimes('drift:untouched');
   const kept = drift.kept(clouds, row);
   world.close();
   if (!kept) throw new Error('an unmanaged field was changed');
-  if (countMutations(simulation) !== before)
-    throw new Error('something was changed although nothing managed had drifted');
+  if (countMutations(world) !== before) throw new Error('something was changed although nothing managed had drifted');
   return world;
 }
 
 /** Deleted outside: made again, or, where it held data, a person is asked. */
 async function gone(seed: number, scenario: Scenario): Promise<World> {
-  const simulation = await converged(seed, scenario);
-  const { world, agent, clouds } = simulation;
+  const world = await converged(seed, scenario);
+  const { agent, clouds } = world;
   const key = subjectKey(scenario);
-  const row = rowAt(simulation, key);
+  const row = rowAt(world, key);
   scenario.destroy?.(clouds, row);
-  wakeNow(simulation, row.uid);
+  wakeNow(world, row.uid);
   const stalls = scenario.whenGone === 'stalled';
   const isDone = (): boolean =>
-    stalls ? stalledReason(agent.row(key)) === 'DeletedOutside' : isConverged(simulation, scenario, key);
+    stalls ? stalledReason(agent.row(key)) === 'DeletedOutside' : isConverged(world, scenario, key);
   const ok = await world.until(isDone, withinMs);
   const described = describeRow(agent, key);
   if (stalls) await world.run(withinMs);
@@ -108,17 +106,17 @@ export const foreignObject: Suite = {
 };
 
 async function foreign(seed: number, scenario: Scenario): Promise<World> {
-  const simulation = createSimulation({ seed });
-  const { world, agent, clouds } = simulation;
+  const world = createWorld({ seed });
+  const { agent, clouds } = world;
   const key = subjectKey(scenario);
   try {
-    await simulation.prepare(scenario);
+    await world.prepare(scenario);
     const isIntact = scenario.foreign?.(clouds, key) ?? ((): boolean => false);
     await agent.apply(key, scenario.sample);
-    const uid = rowAt(simulation, key).uid;
+    const uid = rowAt(world, key).uid;
     const passes = (): number =>
       world.effects().filter((effect) => effect.op === 'engine.settle' && effect.subject.includes(uid)).length;
-    await world.until(() => passes() > 0 && isIdle(simulation, uid), withinMs);
+    await world.until(() => passes() > 0 && isIdle(world, uid), withinMs);
     const reason = stalledReason(agent.row(key));
     if (reason !== 'AlreadyExistsUnowned') throw new Error(`after one pass: ${describeRow(agent, key)}`);
     world.sometimes('foreign:named');

@@ -3,8 +3,8 @@ import type { Effect } from '#test/simulation/effects.ts';
 import { changeWork } from '#test/simulation/memory-store/database.ts';
 import { tablesOf } from '#test/simulation/oracles.ts';
 import type { Scenario } from '#test/simulation/scenarios/scenario.ts';
-import { createSimulation, describeRow, isReady, subjectKey } from '#test/simulation/simulation.ts';
-import type { Simulation } from '#test/simulation/simulation.ts';
+import { createWorld, describeRow, isReady, subjectKey } from '#test/simulation/world.ts';
+import type { World } from '#test/simulation/world.ts';
 
 /** What a user, or somebody outside, does to a row. */
 export const operations = ['create', 'update', 'delete', 'drift', 'create-delete'] as const;
@@ -22,7 +22,7 @@ export function applies(scenario: Scenario, operation: Operation): boolean {
 
 /** An operation about to happen. */
 export interface Begun {
-  readonly simulation: Simulation;
+  readonly world: World;
   /** The operation itself. */
   readonly act: () => Promise<void>;
   readonly isDone: () => boolean;
@@ -38,47 +38,47 @@ export interface BeginInput {
 /** Runs everything before the operation, without a fault. */
 export async function begin(input: BeginInput): Promise<Begun> {
   const { seed, scenario, operation, duplicatesAllowed = false } = input;
-  const simulation = createSimulation({ seed, duplicatesAllowed });
-  const { world, agent, clouds } = simulation;
+  const world = createWorld({ seed, duplicatesAllowed });
+  const { agent, clouds } = world;
   const key = subjectKey(scenario);
-  const converged = (): boolean => isConverged(simulation, scenario, key);
+  const converged = (): boolean => isConverged(world, scenario, key);
   const create = async (): Promise<void> => void (await agent.apply(key, scenario.sample));
-  await simulation.prepare(scenario);
-  if (operation === 'create') return { simulation, act: create, isDone: converged };
-  if (operation === 'create-delete') return changeOfMind(simulation, scenario);
+  await world.prepare(scenario);
+  if (operation === 'create') return { world, act: create, isDone: converged };
+  if (operation === 'create-delete') return changeOfMind(world, scenario);
   await create();
   if (!(await world.until(converged, withinMs))) throw new Error(`before: ${describeRow(agent, key)}`);
-  const row = rowAt(simulation, key);
+  const row = rowAt(world, key);
   switch (operation) {
     case 'update':
-      return { simulation, act: async () => void (await agent.apply(key, scenario.update ?? {})), isDone: converged };
+      return { world, act: async () => void (await agent.apply(key, scenario.update ?? {})), isDone: converged };
     case 'delete':
-      return { simulation, act: () => agent.remove(key), isDone: () => isRemoved(simulation, scenario, row) };
+      return { world, act: () => agent.remove(key), isDone: () => isRemoved(world, scenario, row) };
     case 'drift': {
       const act = async (): Promise<void> => {
         scenario.drifts[0]?.mutate(clouds, row);
-        wakeNow(simulation, row.uid);
+        wakeNow(world, row.uid);
       };
-      return { simulation, act, isDone: converged };
+      return { world, act, isDone: converged };
     }
   }
 }
 
 /** Declared, and deleted in the moment of the crash; without one, after the first call that creates. */
-function changeOfMind(simulation: Simulation, scenario: Scenario): Begun {
-  const { world, agent } = simulation;
+function changeOfMind(world: World, scenario: Scenario): Begun {
+  const { agent } = world;
   const key = subjectKey(scenario);
   let gone: ResourceRow | null = null;
   const act = async (): Promise<void> => {
     const from = world.effects().length;
     await agent.apply(key, scenario.sample);
-    const row = rowAt(simulation, key);
+    const row = rowAt(world, key);
     const isMoment = (): boolean => world.wasCut() || world.effects().slice(from).some(isCreate);
-    await world.until(() => isMoment() || isConverged(simulation, scenario, key), withinMs);
+    await world.until(() => isMoment() || isConverged(world, scenario, key), withinMs);
     await agent.remove(key);
     gone = row;
   };
-  return { simulation, act, isDone: () => gone !== null && isRemoved(simulation, scenario, gone) };
+  return { world, act, isDone: () => gone !== null && isRemoved(world, scenario, gone) };
 }
 
 /** Background loops of an engine: a crash there is a crash between passes. */
@@ -94,7 +94,7 @@ function isCreate({ op }: Effect): boolean {
 }
 
 /** How often the providers created something. */
-export function countCreates({ world }: Simulation): number {
+export function countCreates(world: World): number {
   return world
     .effects()
     .filter(isCreate)
@@ -102,7 +102,7 @@ export function countCreates({ world }: Simulation): number {
 }
 
 /** How often the providers changed anything. */
-export function countMutations({ world }: Simulation): number {
+export function countMutations(world: World): number {
   return world
     .effects()
     .filter((effect) => effect.door === 'provider' && effect.mutating)
@@ -110,7 +110,7 @@ export function countMutations({ world }: Simulation): number {
 }
 
 /** Makes a row due now, as a signal would. */
-export function wakeNow({ world }: Simulation, uid: string): void {
+export function wakeNow(world: World, uid: string): void {
   const tables = tablesOf(world);
   if (tables === undefined) return;
   changeWork(tables, uid, { dueAt: world.now() });
@@ -118,38 +118,38 @@ export function wakeNow({ world }: Simulation, uid: string): void {
 }
 
 /** The row, which must be there. */
-export function rowAt({ agent }: Simulation, key: ResourceKey): ResourceRow {
+export function rowAt({ agent }: World, key: ResourceKey): ResourceRow {
   const row = agent.row(key);
   if (row === null) throw new Error(`${key.kind}/${key.name} is gone`);
   return row;
 }
 
 /** Ready, and the world is as declared. */
-export function isRight(simulation: Simulation, scenario: Scenario, key: ResourceKey): boolean {
-  const row = simulation.agent.row(key);
-  return row !== null && isReady(row) && scenario.matches(simulation.clouds, row, row.spec);
+export function isRight(world: World, scenario: Scenario, key: ResourceKey): boolean {
+  const row = world.agent.row(key);
+  return row !== null && isReady(row) && scenario.matches(world.clouds, row, row.spec);
 }
 
 /** Ready, the world is as declared, and nobody has anything to do for it. */
-export function isConverged(simulation: Simulation, scenario: Scenario, key: ResourceKey): boolean {
-  const row = simulation.agent.row(key);
-  return row !== null && isIdle(simulation, row.uid) && isRight(simulation, scenario, key);
+export function isConverged(world: World, scenario: Scenario, key: ResourceKey): boolean {
+  const row = world.agent.row(key);
+  return row !== null && isIdle(world, row.uid) && isRight(world, scenario, key);
 }
 
 /** Held by nobody, not due, and nobody's takeover is being waited out. */
-export function isIdle({ world }: Simulation, uid: string): boolean {
+export function isIdle(world: World, uid: string): boolean {
   const work = tablesOf(world)?.work.get(uid);
   return work !== undefined && work.holder === null && work.takenOverAt === null && work.dueAt > world.now();
 }
 
 /** The row is gone, and so is everything of it outside. */
-export function isRemoved({ agent, clouds }: Simulation, scenario: Scenario, gone: ResourceRow): boolean {
+export function isRemoved({ agent, clouds }: World, scenario: Scenario, gone: ResourceRow): boolean {
   const now = agent.row({ workspace: gone.workspace, kind: gone.kind, name: gone.name });
   return now?.uid !== gone.uid && (scenario.kind === 'Letter' || scenario.objects(clouds, gone) === 0);
 }
 
 /** Stalled for a person to decide. */
-export function isParked({ agent }: Simulation, key: ResourceKey): boolean {
+export function isParked({ agent }: World, key: ResourceKey): boolean {
   return stalledReason(agent.row(key)) === 'NeedsDecision';
 }
 

@@ -10,8 +10,7 @@ import type { SeededRng } from '#test/simulation/random.ts';
 import { keyOf } from '#test/simulation/scenarios/scenario.ts';
 import type { Scenario } from '#test/simulation/scenarios/scenario.ts';
 import { tinyScenarios } from '#test/simulation/scenarios/tiny.ts';
-import { createSimulation, describeRow, isReady, scenarios } from '#test/simulation/simulation.ts';
-import type { Simulation } from '#test/simulation/simulation.ts';
+import { createWorld, describeRow, isReady, scenarios } from '#test/simulation/world.ts';
 import type { World } from '#test/simulation/world.ts';
 import { countMutations, stalledReason } from './steps.ts';
 import type { Suite } from './suite.ts';
@@ -54,18 +53,18 @@ function rowsOf(each: number): readonly StormRow[] {
 }
 
 async function runStorm(seed: number, rows: readonly StormRow[]): Promise<World> {
-  const simulation = createSimulation({ seed, order: 'seeded' });
-  const { world } = simulation;
+  const world = createWorld({ seed, order: 'seeded' });
+
   const link = tinyScenarios.find((scenario) => scenario.kind === 'Link');
   try {
-    if (link !== undefined) await simulation.prepare(link);
+    if (link !== undefined) await world.prepare(link);
     for (const [name, skewMs] of [
       ['w2', 600_000],
       ['w3', -600_000],
     ] as const)
       world.startWorker(name, { skewMs });
-    await rage(simulation, rows);
-    await calm(simulation, rows);
+    await rage(world, rows);
+    await calm(world, rows);
     checkSecrets(world);
     return world;
   } finally {
@@ -73,21 +72,21 @@ async function runStorm(seed: number, rows: readonly StormRow[]): Promise<World>
   }
 }
 
-async function rage(simulation: Simulation, rows: readonly StormRow[]): Promise<void> {
-  const { world } = simulation;
+async function rage(world: World, rows: readonly StormRow[]): Promise<void> {
   const rng = seeded(world.seed, 'storm');
   const probability = 0.05 + rng.next() * 0.15;
   world.setFaults((effect) => faultOf(effect, { rng, probability }));
   world.setSignals((own) => (own.chance(0.2) ? [] : [own.int(500)]));
   const end = world.timeline.elapsed() + stormMs;
   while (world.timeline.elapsed() < end) {
-    await happen(simulation, { rows, rng });
-    await watch(simulation, rng.int(20_000));
+    await happen(world, { rows, rng });
+    await watch(world, rng.int(20_000));
   }
 }
 
 /** Runs on, reading some row at every step as an agent would. */
-async function watch({ world, agent, truth }: Simulation, forMs: number): Promise<void> {
+async function watch(world: World, forMs: number): Promise<void> {
+  const { agent, truth } = world;
   const uids = [...(tablesOf(world)?.rows.values() ?? [])];
   let step = 0;
   const read = (): boolean => {
@@ -113,11 +112,8 @@ function faultOf(effect: Effect, { rng, probability }: { rng: SeededRng; probabi
 
 const events = ['edit', 'edit', 'edit', 'edit', 'delete', 'undelete', 'drift', 'crash', 'pause'] as const;
 
-async function happen(
-  simulation: Simulation,
-  { rows, rng }: { rows: readonly StormRow[]; rng: SeededRng },
-): Promise<void> {
-  const { world, agent, clouds } = simulation;
+async function happen(world: World, { rows, rng }: { rows: readonly StormRow[]; rng: SeededRng }): Promise<void> {
+  const { agent, clouds } = world;
   const event = rng.pick(events);
   const row = rng.pick(rows);
   const wish = (ask: Promise<unknown>): Promise<void> =>
@@ -159,30 +155,30 @@ async function happen(
 }
 
 /** No more faults: everything converges, and then nothing is changed any more. */
-async function calm(simulation: Simulation, rows: readonly StormRow[]): Promise<void> {
-  const { world, agent } = simulation;
+async function calm(world: World, rows: readonly StormRow[]): Promise<void> {
+  const { agent } = world;
   world.setFaults(null);
   world.setSignals(() => [5]);
-  const open = (): readonly StormRow[] => rows.filter((row) => !isSettled(simulation, row));
+  const open = (): readonly StormRow[] => rows.filter((row) => !isSettled(world, row));
   if (!(await world.until(() => open().length === 0, calmMs))) {
     const described = open()
       .slice(0, 3)
       .map(({ key }) => describeRow(agent, key));
     throw new Violation(`O1: after ${String(calmMs / 60_000)} calm minutes: ${described.join('; ')}`);
   }
-  const before = countMutations(simulation);
-  await watch(simulation, quietMs);
+  const before = countMutations(world);
+  await watch(world, quietMs);
   if (open().length > 0)
     throw new Violation(
       `O1: did not stay so: ${open()
         .map(({ key }) => describeRow(agent, key))
         .join('; ')}`,
     );
-  if (countMutations(simulation) !== before) throw new Violation('O9: something was changed after all had converged');
+  if (countMutations(world) !== before) throw new Violation('O9: something was changed after all had converged');
 }
 
 /** As declared; or gone; or parked because nobody can know. */
-function isSettled({ agent, clouds }: Simulation, { key, scenario }: StormRow): boolean {
+function isSettled({ agent, clouds }: World, { key, scenario }: StormRow): boolean {
   const row = agent.row(key);
   if (row === null) return true;
   if (scenario.untraceable && stalledReason(row) === 'NeedsDecision') return true;

@@ -1,6 +1,6 @@
 import { hash32 } from '#hack/cloud/clock.ts';
-import { forgetWorlds, worldsMade } from '#test/simulation/world.ts';
-import type { World } from '#test/simulation/world.ts';
+import { forgetWorlds, worldsMade } from '#test/simulation/bare-world.ts';
+import type { BareWorld } from '#test/simulation/bare-world.ts';
 
 /** One suite of the world: cases that stand for themselves, each replayable by its id and seed. */
 export interface Suite {
@@ -82,7 +82,7 @@ function addCounts(sum: Map<string, number>, counts: ReadonlyMap<string, number>
 /** How much of a world is printed. */
 const tracedMax = 150;
 
-function printTrace(world: World): void {
+function printTrace(world: BareWorld): void {
   const lines = world
     .effects()
     .slice(-tracedMax)

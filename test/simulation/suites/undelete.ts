@@ -1,6 +1,6 @@
 import { ApiError } from '#resources/errors.ts';
 import type { Scenario } from '#test/simulation/scenarios/scenario.ts';
-import { describeRow, scenarios, subjectKey } from '#test/simulation/simulation.ts';
+import { describeRow, scenarios, subjectKey } from '#test/simulation/world.ts';
 import type { World } from '#test/simulation/world.ts';
 import { begin, countMutations, isConverged, isRemoved, rowAt, withinMs } from './steps.ts';
 import type { Suite } from './suite.ts';
@@ -12,8 +12,8 @@ export const undelete: Suite = {
     const all = [];
     // A finished once row is not undone by its deletion, and a parent's children are deletions of their own.
     for (const scenario of scenarios.filter((one) => one.kind !== 'Letter')) {
-      const { simulation, act, isDone } = await begin({ seed, scenario, operation: 'delete' });
-      const { world } = simulation;
+      const { world, act, isDone } = await begin({ seed, scenario, operation: 'delete' });
+
       const from = world.effects().length;
       await act();
       await world.until(isDone, withinMs);
@@ -28,12 +28,12 @@ export const undelete: Suite = {
 };
 
 async function runCase({ seed, scenario, n }: { seed: number; scenario: Scenario; n: number }): Promise<World> {
-  const { simulation, act } = await begin({ seed, scenario, operation: 'delete' });
-  const { world, agent, clouds } = simulation;
+  const { world, act } = await begin({ seed, scenario, operation: 'delete' });
+  const { agent, clouds } = world;
   const key = subjectKey(scenario);
   try {
-    const row = rowAt(simulation, key);
-    const before = countMutations(simulation);
+    const row = rowAt(world, key);
+    const before = countMutations(world);
     const objects = scenario.objects(clouds, row);
     await act();
     await world.until(() => world.effects().length >= n, withinMs);
@@ -47,7 +47,7 @@ async function runCase({ seed, scenario, n }: { seed: number; scenario: Scenario
     }
     if (answer === 'PRECONDITION_FAILED') {
       world.sometimes('undelete:refused');
-      if (await world.until(() => isRemoved(simulation, scenario, row), withinMs)) return world;
+      if (await world.until(() => isRemoved(world, scenario, row), withinMs)) return world;
       throw new Error(`O1: refused, and not removed: ${describeRow(agent, key)}`);
     }
     if (answer !== 'ok') throw new Error(`undelete answered ${answer}`);
@@ -55,10 +55,10 @@ async function runCase({ seed, scenario, n }: { seed: number; scenario: Scenario
     // A parent gives its children up before the point of no return of its own; they come back.
     const isParent = scenario.kind === 'Fleet';
     if (!isParent && scenario.objects(clouds, row) !== objects) throw new Error('answered OK, and the object was gone');
-    if (!(await world.until(() => isConverged(simulation, scenario, key), withinMs)))
+    if (!(await world.until(() => isConverged(world, scenario, key), withinMs)))
       throw new Error(`O1: ${describeRow(agent, key)}`);
     await world.run(120_000);
-    if (!isParent && countMutations(simulation) !== before) throw new Error('answered OK, and something was changed');
+    if (!isParent && countMutations(world) !== before) throw new Error('answered OK, and something was changed');
     if (agent.row(key)?.uid !== row.uid) throw new Error('the row is another one');
     return world;
   } finally {

@@ -1,7 +1,7 @@
 import { providerFaults } from '#test/simulation/effects.ts';
 import type { Effect, Fault } from '#test/simulation/effects.ts';
 import type { Scenario } from '#test/simulation/scenarios/scenario.ts';
-import { describeRow, scenarios, subjectKey } from '#test/simulation/simulation.ts';
+import { describeRow, scenarios, subjectKey } from '#test/simulation/world.ts';
 import type { World } from '#test/simulation/world.ts';
 import {
   applies,
@@ -48,13 +48,13 @@ interface FaultCase {
 const quietMs = 120_000;
 
 async function faultCases(input: Pick<FaultCase, 'seed' | 'scenario' | 'operation'>): Promise<readonly FaultCase[]> {
-  const { simulation, act, isDone } = await begin(input);
-  const { world } = simulation;
+  const { world, act, isDone } = await begin(input);
+
   const from = world.effects().length;
   await act();
   const done = await world.until(isDone, withinMs);
   world.close();
-  if (!done) throw new Error(`without any fault: ${describeRow(simulation.agent, subjectKey(input.scenario))}`);
+  if (!done) throw new Error(`without any fault: ${describeRow(world.agent, subjectKey(input.scenario))}`);
   const calls = world
     .effects()
     .slice(from)
@@ -71,15 +71,15 @@ function isFair({ op }: Effect, fault: Fault): boolean {
 
 async function runCase(one: FaultCase): Promise<World> {
   const { scenario, fault } = one;
-  const { simulation, act, isDone } = await begin({ ...one, duplicatesAllowed: fault === 'twice' });
-  const { world, agent, clouds } = simulation;
+  const { world, act, isDone } = await begin({ ...one, duplicatesAllowed: fault === 'twice' });
+  const { agent, clouds } = world;
   try {
     const key = subjectKey(scenario);
     world.setFaults((effect) => (effect.n === one.n ? fault : null));
     await act();
     const uid = agent.row(key)?.uid ?? '';
     const mayPark = scenario.untraceable && !['refuse', 'throttle', 'slow'].includes(fault);
-    const isOver = (): boolean => isDone() || (mayPark && isParked(simulation, key));
+    const isOver = (): boolean => isDone() || (mayPark && isParked(world, key));
     let wronglyFailed: string | null = null;
     const look = (): boolean => {
       const reason = stalledReason(agent.row(key));
@@ -88,13 +88,12 @@ async function runCase(one: FaultCase): Promise<World> {
     };
     if (!(await world.until(look, withinMs))) throw new Error(`O1: ${describeRow(agent, key)}`);
     if (wronglyFailed !== null) throw new Error(`said to have failed: ${String(wronglyFailed)}`);
-    const before = countMutations(simulation);
+    const before = countMutations(world);
     await world.run(quietMs);
     if (!isOver()) throw new Error(`O1: did not stay so: ${describeRow(agent, key)}`);
-    if (countMutations(simulation) !== before) throw new Error('O9: the provider was changed after all was done');
+    if (countMutations(world) !== before) throw new Error('O9: the provider was changed after all was done');
     if (scenario.objects(clouds, { uid, ...key, status: {} }) > 1) throw new Error('O2: more than one object');
-    if (scenario.sameCounts && countCreates(simulation) > scenario.needs.length + 1)
-      throw new Error('O5: created twice');
+    if (scenario.sameCounts && countCreates(world) > scenario.needs.length + 1) throw new Error('O5: created twice');
     return world;
   } finally {
     world.close();

@@ -1,6 +1,6 @@
 import { seeded } from '#test/simulation/random.ts';
 import type { Scenario } from '#test/simulation/scenarios/scenario.ts';
-import { describeRow, scenarios, subjectKey } from '#test/simulation/simulation.ts';
+import { describeRow, scenarios, subjectKey } from '#test/simulation/world.ts';
 import type { World } from '#test/simulation/world.ts';
 import { applies, begin, countCreates, countMutations, isBackground, isParked, operations, withinMs } from './steps.ts';
 import type { Operation } from './steps.ts';
@@ -35,8 +35,8 @@ interface ZombieCase {
 }
 
 async function zombieCases(input: Omit<ZombieCase, 'n'>): Promise<readonly ZombieCase[]> {
-  const { simulation, act, isDone } = await begin(input);
-  const { world } = simulation;
+  const { world, act, isDone } = await begin(input);
+
   const from = world.effects().length;
   await act();
   await world.until(isDone, withinMs);
@@ -50,8 +50,8 @@ async function zombieCases(input: Omit<ZombieCase, 'n'>): Promise<readonly Zombi
 
 async function runCase(one: ZombieCase): Promise<World> {
   const { scenario } = one;
-  const { simulation, act, isDone } = await begin(one);
-  const { world, agent, clouds } = simulation;
+  const { world, act, isDone } = await begin(one);
+  const { agent, clouds } = world;
   try {
     const key = subjectKey(scenario);
     const zombie = world.workers[0];
@@ -63,7 +63,7 @@ async function runCase(one: ZombieCase): Promise<World> {
     const uid = agent.row(key)?.uid ?? '';
     await world.until(() => zombie.life.state() === 'paused', withinMs);
     world.startWorker('w2');
-    const isOver = (): boolean => isDone() || (scenario.untraceable && isParked(simulation, key));
+    const isOver = (): boolean => isDone() || (scenario.untraceable && isParked(world, key));
     // Sometimes the old one wakes up while the other is at work, sometimes long after it.
     const sleepMs = seeded(one.seed, String(one.n)).pick([20_000, 45_000, withinMs]);
     if (await world.until(isOver, sleepMs)) world.sometimes('zombie:finished-by-other');
@@ -71,13 +71,12 @@ async function runCase(one: ZombieCase): Promise<World> {
     world.sometimes('zombie:resumed');
     if (!(await world.until(isOver, withinMs))) throw new Error(`O1: ${describeRow(agent, key)}`);
     await world.run(120_000);
-    const before = countMutations(simulation);
+    const before = countMutations(world);
     await world.run(120_000);
     if (!isOver()) throw new Error(`O1: did not stay so: ${describeRow(agent, key)}`);
-    if (countMutations(simulation) !== before) throw new Error('O9: the provider was changed after all was done');
+    if (countMutations(world) !== before) throw new Error('O9: the provider was changed after all was done');
     if (scenario.objects(clouds, { uid, ...key, status: {} }) > 1) throw new Error('O2: more than one object');
-    if (scenario.sameCounts && countCreates(simulation) > scenario.needs.length + 1)
-      throw new Error('O5: created twice');
+    if (scenario.sameCounts && countCreates(world) > scenario.needs.length + 1) throw new Error('O5: created twice');
     return world;
   } finally {
     world.close();

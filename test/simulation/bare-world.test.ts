@@ -4,17 +4,17 @@ import { insertOf } from '#test/conformance/store-contract/fixture.ts';
 import { createTinyCloud } from './tiny-cloud.ts';
 import { createTimeline } from './timeline.ts';
 import { toyBoot } from './toy.ts';
-import { createWorld } from './world.ts';
-import type { World } from './world.ts';
+import { createBareWorld } from './bare-world.ts';
+import type { BareWorld } from './bare-world.ts';
 
-const open: World[] = [];
+const open: BareWorld[] = [];
 afterEach(() => open.splice(0).forEach((world) => world.close()));
 
 /** A world of toys with `rows` rows declared; workers are not started. */
 async function toyWorld(seed: number, rows = 3, notes: string[] = []) {
   const timeline = createTimeline();
   const cloud = createTinyCloud({ now: () => timeline.elapsed() });
-  const world = createWorld({ seed, clock: timeline, order: 'seeded', boot: toyBoot(cloud, notes) });
+  const world = createBareWorld({ seed, clock: timeline, order: 'seeded', boot: toyBoot(cloud, notes) });
   open.push(world);
   const writes = Array.from({ length: rows }, (_, n) => insertOf(`row-${String(n)}`, { uid: `uid-${String(n)}` }));
   const input = { scope: 'platform', workspace: 'acme', reads: [], follow: () => [], decide: () => writes } as const;
