@@ -14,17 +14,26 @@ import type { Suite } from './suite.ts';
  */
 export const crashEverywhere: Suite = {
   name: 'crash-everywhere',
-  async cases(seed) {
-    const all: CrashCase[] = [];
-    for (const scenario of scenarios) {
-      for (const operation of operations.filter((one) => applies(scenario, one))) {
-        all.push(...(await crashCases({ seed, scenario, operation })));
-      }
-    }
-    return all.map((one) => ({ id: idOf(one), run: () => runCase(one) }));
+  cases: async (seed) => {
+    const known = found.get(seed) ?? findCases(seed);
+    found.set(seed, known);
+    return (await known).map((one) => ({ id: idOf(one), run: () => runCase(one) }));
   },
   mustHit: [...providerCuts, ...storeCuts].map((cut) => `cut:${cut}`),
 };
+
+/** By seed: a test file asks for them once a kind. */
+const found = new Map<number, Promise<readonly CrashCase[]>>();
+
+async function findCases(seed: number): Promise<readonly CrashCase[]> {
+  const all: CrashCase[] = [];
+  for (const scenario of scenarios) {
+    for (const operation of operations.filter((one) => applies(scenario, one))) {
+      all.push(...(await crashCases({ seed, scenario, operation })));
+    }
+  }
+  return all;
+}
 
 interface CrashCase {
   readonly seed: number;
