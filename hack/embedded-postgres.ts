@@ -146,6 +146,9 @@ async function chooseLauncher(paths: readonly string[]): Promise<Launcher> {
     '--clear-groups',
     '--inh-caps=+dac_override',
     '--ambient-caps=+dac_override',
+    '--bounding-set=-all,+dac_override',
+    // access(2) ignores the capabilities of other users than root without this, and initdb asks it whether it may run postgres.
+    '--securebits=+no_setuid_fixup',
   ];
   await run('setpriv', ['--version']).catch(() => {
     throw new Error(
