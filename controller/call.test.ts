@@ -45,6 +45,8 @@ interface Script {
   readonly wakeSeq?: number;
   readonly lost?: boolean;
   readonly markFails?: boolean;
+  /** Happens while the store grants the send. */
+  readonly whileGranting?: (record: PassScope['record']) => void;
   /** Answers fail this often. */
   readonly answerFails?: number;
 }
@@ -58,10 +60,12 @@ function createBench(script: Script = {}) {
   const store = {
     extend(_fence: unknown, timeoutMs: number) {
       effects.push(`extend ${timeoutMs}`);
+      script.whileGranting?.(record);
       return Promise.resolve(granted);
     },
     markSending(_fence: unknown, nonce: string, timeoutMs: number) {
       effects.push(`sending ${nonce} ${timeoutMs}`);
+      script.whileGranting?.(record);
       return script.markFails === true ? Promise.reject(new Error('no answer to COMMIT')) : Promise.resolve(granted);
     },
     answer({ nonce, state, result }: { nonce: string; state: string; result: unknown }) {
@@ -198,6 +202,13 @@ describe('a call that is harmless to repeat', () => {
     expect([effects, record.stop]).toEqual([['extend 5000'], 'superseded']);
   });
 
+  it('is not sent when the pass was cut off while the lease was extended: its row may be another’s by now', async () => {
+    const { call, effects, record } = createBench({ whileGranting: (pass) => (pass.closed = true) });
+    await expect(call(repeatable)).rejects.toThrow(PassStopped);
+    expect(effects).toEqual(['extend 5000']);
+    expect([record.sentMutations, record.openMutations, record.unknownOp]).toEqual([0, 0, null]);
+  });
+
   it('leaves an unknown outcome when its answer is lost, and none when the provider said no', async () => {
     const lost = createBench({ send: () => Promise.reject(new DeadlineExceeded(true)) });
     await expect(lost.call(repeatable)).rejects.toThrow(DeadlineExceeded);
@@ -251,6 +262,12 @@ describe('a call that may happen once', () => {
     const { call, effects, record } = createBench({ wakeSeq: 4 });
     await expect(call(once, intent)).rejects.toThrow(PassStopped);
     expect([effects, record.stop]).toEqual([['sending n1 30000', 'retire n1'], 'superseded']);
+  });
+
+  it('is retired and not sent when the pass was cut off while sending was written down', async () => {
+    const { call, effects, record } = createBench({ whileGranting: (pass) => (pass.closed = true) });
+    await expect(call(once, intent)).rejects.toThrow(PassStopped);
+    expect([effects, record.sentMutations]).toEqual([['sending n1 30000', 'retire n1'], 0]);
   });
 
   it('is not retired by one that does not hold the row', async () => {

@@ -10,7 +10,7 @@ import type { PassDeps, PassScope } from './scope.ts';
  * announces it, and its answer.
  *
  * 1. Directly before the send the own row's lease is extended over the call, or the intent becomes `sending` in a commit of its own.
- *    No row back, or wake_seq moved: nothing is sent.
+ *    No row back, wake_seq moved, or the pass cut off while the store answered: nothing is sent.
  * 2. No answer to the commit of `sending`: the attempt is retired by nonce and nothing is sent.
  * 3. The answer of a send under an intent is written at once, by nonce, whoever holds the lease by then.
  * 4. Anything but a clear no is an unknown outcome.
@@ -101,6 +101,8 @@ function createMutation<Reply>(scope: PassScope, deps: PassDeps, request: CallRe
     async beforeSend() {
       try {
         await permit(scope, deps, { intent, timeoutMs, again: permitted });
+        // Cut off meanwhile (its time, a stop, the lease): whoever did that counted no call of this pass, and gave the row away.
+        if (scope.record.closed) await forgo(scope, deps, intent);
       } catch (error) {
         forbidden = true;
         throw error;
@@ -168,6 +170,12 @@ async function permit(
   // Provably not sent: the attempt must not stay `sending`, or it would be looked for until a person decides.
   if (announced !== null && (granted !== null || again)) await retire(scope, deps, announced.nonce);
   stopPass(scope, granted === null ? 'lost' : 'superseded');
+}
+
+/** The pass ended while the store answered. What it wrote down as sending is provably not sent. */
+async function forgo(scope: PassScope, deps: PassDeps, intent: Intent | null): Promise<never> {
+  if (intent?.state === 'announced') await retire(scope, deps, intent.nonce);
+  throw new PassStopped('The pass is over');
 }
 
 /** Room between the lease's end and the call's deadline (architecture §5, Leases). */
