@@ -68,11 +68,15 @@ function report(demo: Demo, item: Resource, seen: Map<string, string>): void {
 function printNextSteps(demo: Demo): void {
   const bucket = 'vibn-ws-acme-uploads';
   const broken = JSON.stringify({ storageClass: 'NEARLINE' });
+  // The CLI finds the API and the admin key by the same variables as we do.
+  const set = ['VIBN_API_PORT', 'VIBN_DATA_DIR']
+    .flatMap((name) => (process.env[name] === undefined ? [] : [`${name}=${process.env[name]} `]))
+    .join('');
   demo.print(`
 All converged. Three lines to copy, in another terminal:
-  npm run vibn -- get -w acme
+  ${set}npm run vibn -- get -w acme
   curl -sX PATCH ${demo.gcs}/storage/v1/b/${bucket} -H 'content-type: application/json' -d '${broken}'
-  npm run vibn -- replay -w acme
+  ${set}npm run vibn -- replay -w acme
 `);
 }
 
