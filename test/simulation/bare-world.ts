@@ -198,7 +198,7 @@ export function createBareWorld(options: BareWorldOptions): BareWorld {
     const result = send.execute(asOfMs);
     const isRefused = !(result instanceof Promise) && send.isRefusal?.(result) === true;
     if (!isRefused) effect.done += 1;
-    if (effect.mutating) for (const oracle of oracles) oracle(effect);
+    for (const oracle of oracles) oracle(effect);
     return result;
   };
 

@@ -37,12 +37,17 @@ export interface Truth {
 export function watchOracles(options: OracleOptions): Truth {
   const { world } = options;
   const truth = createTruth(options);
+  const plans = createPlans(world);
   world.observe((effect) => {
+    plans.look(effect);
+    if (!effect.mutating) return;
     if (effect.door === 'provider' || effect.op === 'engine.settleRemoval') objects(options);
     truth.look(effect);
   });
   world.onIssue((effect) => {
-    if (effect.door === 'provider' && effect.mutating) lease(world, effect);
+    if (effect.door !== 'provider' || !effect.mutating) return;
+    const uid = leased(world, effect);
+    plans.check(effect, uid);
   });
   return truth;
 }
@@ -100,20 +105,55 @@ function objects({ world, clouds, duplicatesAllowed }: OracleOptions): void {
   }
 }
 
-/** The row a provider effect is for: tiny calls name the uid, Cloud Storage the bucket. */
-function rowOfEffect(world: BareWorld, effect: Effect): ResourceRow | undefined {
+/** The rows that a provider effect may be for: tiny calls name the uid, Cloud Storage the bucket. */
+function rowsOfEffect(world: BareWorld, effect: Effect): readonly ResourceRow[] {
   const tables = tablesOf(world);
-  const uid = effect.op.startsWith('gcs.') ? world.db.claims.get(`Bucket\u0000${effect.subject}`)?.uid : effect.subject;
-  return uid === undefined ? undefined : tables?.rows.get(uid);
+  if (!effect.op.startsWith('gcs.')) return present([tables?.rows.get(effect.subject)]);
+  const uid = world.db.claims.get(`Bucket\u0000${effect.subject}`)?.uid ?? '';
+  const deletions = effect.op.includes('/o/') ? [...(tables?.rows.values() ?? [])].filter(isObjectDeletion) : [];
+  return present([tables?.rows.get(uid), ...deletions]);
 }
 
-function lease(world: BareWorld, effect: Effect): void {
-  const row = rowOfEffect(world, effect);
-  const work = row === undefined ? undefined : tablesOf(world)?.work.get(row.uid);
-  if (work?.holder === effect.worker && (work.leaseUntil ?? 0) > world.now()) return;
+const isObjectDeletion = (row: ResourceRow): boolean => row.kind === 'ObjectDeletion';
+
+function present(rows: readonly (ResourceRow | undefined)[]): readonly ResourceRow[] {
+  return rows.filter((row) => row !== undefined);
+}
+
+/** O7: whoever calls holds the row. Answers its uid. */
+function leased(world: BareWorld, effect: Effect): string {
+  const rows = rowsOfEffect(world, effect);
+  const works = rows.map((row) => ({ uid: row.uid, work: tablesOf(world)?.work.get(row.uid) }));
+  const held = works.find(({ work }) => work?.holder === effect.worker && (work.leaseUntil ?? 0) > world.now());
+  if (held !== undefined) return held.uid;
+  const holders = works.map(({ work }) => `${String(work?.holder)} until ${String(work?.leaseUntil)}`).join(', ');
   throw new Violation(
-    `O7: ${effect.worker} calls ${effect.op} for ${effect.subject} although ${String(work?.holder)} holds the row until ${String(work?.leaseUntil)}, now ${String(world.now())}`,
+    `O7: ${effect.worker} calls ${effect.op} for ${effect.subject}, held by ${holders}, now ${String(world.now())}`,
   );
+}
+
+/**
+ * Stale plans are not applied: when the lease for a call was granted, the row was at the generation that the worker had read. (An edit in
+ * the two seconds between the grant and the send is not seen by anybody.)
+ */
+function createPlans(world: BareWorld): { look(effect: Effect): void; check(effect: Effect, uid: string): void } {
+  const read = new Map<string, number>();
+  const stale = new Map<string, boolean>();
+  const generationOf = (uid: string): number | undefined => tablesOf(world)?.rows.get(uid)?.generation;
+  return {
+    look({ op, worker, subject }) {
+      if (op === 'engine.readRows') {
+        for (const uid of subject.split(',')) read.set(`${worker}/${uid}`, generationOf(uid) ?? 0);
+      } else if (op === 'engine.extend' || op === 'engine.markSending') {
+        const key = `${worker}/${subject.split(',')[0] ?? ''}`;
+        stale.set(key, read.get(key) !== generationOf(subject.split(',')[0] ?? ''));
+      }
+    },
+    check({ op, worker }, uid) {
+      if (stale.get(`${worker}/${uid}`) !== true) return;
+      throw new Violation(`plan = apply: ${worker} calls ${op} for ${uid} by the plan of an older generation`);
+    },
+  };
 }
 
 /** O6: remembers when the world last matched each generation, and judges each Ready=True by it. */
@@ -145,8 +185,7 @@ function createTruth({ world, clouds, scenarios }: OracleOptions): Truth & { loo
     },
     look(effect) {
       if (effect.door === 'provider') {
-        const row = rowOfEffect(world, effect);
-        if (row !== undefined) note(row);
+        rowsOfEffect(world, effect).forEach(note);
         return;
       }
       if (!effect.op.startsWith('engine.settle')) return;

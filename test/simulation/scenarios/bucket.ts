@@ -2,6 +2,7 @@ import { externalBucketName } from '#resources/bucket.ts';
 import type { JsonObject } from '#resources/json.ts';
 import { sameJson } from '#resources/json.ts';
 import type { Clouds } from '#test/simulation/clouds.ts';
+import { keyOf, workspaceName } from './scenario.ts';
 import type { Drift, Named, Scenario } from './scenario.ts';
 
 /** A bucket as Cloud Storage answers it. */
@@ -23,7 +24,7 @@ function ask(clouds: Clouds, request: { method: string; path: string; body?: Jso
   const [route = '', query = ''] = path.split('?');
   const delivery = clouds.gcs.door.handle({
     method,
-    path: `/storage/v1${route}`,
+    path: route.startsWith('/upload/') ? route : `/storage/v1${route}`,
     query,
     headers: { 'content-type': 'application/json' },
     ...(body === undefined ? {} : { body: Buffer.from(JSON.stringify(body)) }),
@@ -109,6 +110,34 @@ export const bucketScenario: Scenario = {
   },
   whenGone: 'stalled',
   destroy: (clouds, row) => void ask(clouds, { method: 'DELETE', path: `/b/${nameOf(row)}` }),
+  untraceable: false,
+  lagMs: 8_000,
+  sameCounts: true,
+};
+
+const doomed = { bucket: externalBucketName(workspaceName, 'files'), name: 'doomed.txt' };
+const doomedAt = (clouds: Clouds): unknown =>
+  ask(clouds, { method: 'GET', path: `/b/${doomed.bucket}/o/${doomed.name}` });
+
+/** ObjectDeletion: one object goes, once. */
+export const objectDeletionScenario: Scenario = {
+  kind: 'ObjectDeletion',
+  title: 'ObjectDeletion',
+  needs: [{ key: keyOf('Bucket', 'files'), spec: {} }],
+  plant(clouds) {
+    const path = `/upload/storage/v1/b/${doomed.bucket}/o?uploadType=media&name=${doomed.name}`;
+    ask(clouds, { method: 'POST', path, body: { text: 'x' } });
+    if (doomedAt(clouds) === null) throw new Error('the object could not be planted');
+  },
+  sample: { bucket: 'files', name: doomed.name },
+  update: null,
+  objects: () => 0,
+  matches: (clouds) => doomedAt(clouds) === null,
+  drifts: [],
+  unmanaged: [],
+  foreign: null,
+  whenGone: 'nothing',
+  destroy: null,
   untraceable: false,
   lagMs: 8_000,
   sameCounts: true,

@@ -12,6 +12,8 @@ export interface Scenario {
   readonly title: string;
   /** Declared and converged first. */
   readonly needs: readonly { readonly key: ResourceKey; readonly spec: JsonObject }[];
+  /** Puts things at the providers once the needs are ready. */
+  readonly plant?: (clouds: Clouds) => void;
   readonly sample: JsonObject;
   /** The whole spec after an edit; null: the kind takes none. */
   readonly update: JsonObject | null;
