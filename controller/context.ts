@@ -14,10 +14,11 @@ import type {
   ReadResult,
   WriteContext,
 } from './contract.ts';
-import { needs } from './deletion.ts';
+import { dependentsNamedMax, needs } from './deletion.ts';
 import type { Dependency } from './dependencies.ts';
 import { databaseNow, onStore } from './scope.ts';
 import type { PassDeps, PassScope } from './scope.ts';
+import type { ListInput } from './store/engine-store.ts';
 
 /** What a kind sees of the world during one pass. Every read leaves its topic behind, so that a change there wakes the row. */
 
@@ -112,18 +113,38 @@ export async function readDependencies(scope: PassScope, deps: PassDeps, kind: K
   );
 }
 
-/** Rows of any kind that need this one, but for its own children. */
+/** The first rows of any kind that need this one, but for its own children. */
 export async function readDependents(scope: PassScope, deps: PassDeps): Promise<ResourceRow[]> {
   const { row } = scope.passRow;
   const kinds = deps.kinds.dependentsOf(row.kind);
   listen(scope, deps, topic.refers(row.kind, row.workspace, row.name));
   if (kinds.length === 0) return [];
   const { shard, workspace } = row;
-  const answer = await onStore(scope, () => deps.store.listRows({ shard, workspace, kinds }));
-  scope.record.readVersion = Math.min(scope.record.readVersion, answer.version);
-  return answer.rows.filter(
-    (one) => one.uid !== row.uid && one.ownerUid !== row.uid && needs(deps.kinds.get(one.kind), one, row),
-  );
+  const isDependent = (one: ResourceRow): boolean =>
+    one.uid !== row.uid && one.ownerUid !== row.uid && needs(deps.kinds.get(one.kind), one, row);
+  return search(scope, deps, { wanted: { shard, workspace, kinds }, matches: isDependent, max: dependentsNamedMax });
+}
+
+/** Rows read at a time while looking for some of them. */
+const pageMax = 500;
+
+/** The first rows, by uid, that match. Every row there is gets looked at: what stands in the way may be the last of thousands. */
+async function search(
+  scope: PassScope,
+  deps: PassDeps,
+  look: { wanted: Omit<ListInput, 'after' | 'limit'>; matches: (row: ResourceRow) => boolean; max: number },
+): Promise<ResourceRow[]> {
+  const found: ResourceRow[] = [];
+  for (let after = ''; ;) {
+    const { version, rows } = await onStore(scope, () =>
+      deps.store.listRows({ ...look.wanted, after, limit: pageMax }),
+    );
+    scope.record.readVersion = Math.min(scope.record.readVersion, version);
+    found.push(...rows.filter(look.matches));
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < pageMax || found.length >= look.max) return found.slice(0, look.max);
+    after = last.uid;
+  }
 }
 
 async function list(
@@ -136,9 +157,12 @@ async function list(
   const owned = selector === 'owned';
   listen(scope, deps, owned ? topic.list(kind, row.uid) : topic.refers(row.kind, workspace, row.name));
   const wanted = owned ? { shard, workspace, ownerUid: row.uid, kinds: [kind] } : { shard, workspace, kinds: [kind] };
-  const answer = await onStore(scope, () => deps.store.listRows(wanted));
-  scope.record.readVersion = Math.min(scope.record.readVersion, answer.version);
-  return answer.rows.filter((one) => one.kind === kind && (owned || refersTo(deps, one, row))).map(listed);
+  const matches = (one: ResourceRow): boolean => one.kind === kind && (owned || refersTo(deps, one, row));
+  const found = await search(scope, deps, { wanted, matches, max: deps.options.listedMax + 1 });
+  if (found.length > deps.options.listedMax) {
+    throw new Error(`A list may answer ${deps.options.listedMax} rows at most`);
+  }
+  return found.map(listed);
 }
 
 function refersTo(deps: PassDeps, from: ResourceRow, to: ResourceRow): boolean {

@@ -47,11 +47,11 @@ export function needs(kind: Kind | undefined, row: ResourceRow, wanted: Resource
 }
 
 /** Dependents named in a message. */
-const namedMax = 10;
+export const dependentsNamedMax = 10;
 
 /** Another row needs this one, or is owned by it: it stays until that one is gone. */
 export function hasDependents(row: ResourceRow, dependents: readonly ResourceKey[], children: number): Refused {
-  const names = dependents.map(keyText).sort().slice(0, namedMax);
+  const names = dependents.map(keyText).sort().slice(0, dependentsNamedMax);
   const who = names.length > 0 ? `is needed by ${names.join(', ')}` : `still owns ${children === 1 ? 'a row' : 'rows'}`;
   return {
     type: 'refused',

@@ -50,6 +50,8 @@ const engine = z.strictObject({
   throttledVisibleMs: ms(30_000, 1_000, 600_000),
   /** Topics one row may listen to. */
   listenersMax: count(1_000, 10, 10_000),
+  /** Rows that one list of a pass may answer: more is an error, never a shorter list. */
+  listedMax: count(2_000, 10, 10_000),
   /** Children one owner may declare. */
   childrenMax: count(500, 1, 1_000),
   /** Shared listings kept in memory. */

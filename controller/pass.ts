@@ -60,16 +60,20 @@ async function steps(pass: Pass, deps: PassDeps): Promise<Outcome> {
     // A sticky field may move the generation of a finished row: it is still what it was.
     return row.observedGeneration < row.generation ? { type: 'converged' } : { type: 'finished', removeInMs };
   }
-  if (removeInMs !== null || isRemovedUnseen(row)) return removed(pass, removeInMs === null ? 'deleted' : 'expired');
+  const looksForSend = intents.some(isOpen);
+  if (removeInMs !== null || (isRemovedUnseen(row) && !looksForSend))
+    return removed(pass, removeInMs === null ? 'deleted' : 'expired');
 
   if (row.deletedAt === null) progress.dependencies = await readDependencies(scope, deps, reconciler.kind);
   const blocked = blockedOn(progress.dependencies ?? []);
-  const worthALook = work.materializedAt !== null || intents.some(isOpen);
+  const worthALook = work.materializedAt !== null || looksForSend;
   if (blocked !== null && !worthALook) return blocked;
 
   await observe(pass, deps);
   const held = reviewed(pass, deps);
   if (held !== null) return held;
+  // What became of the send is written first; then the row goes.
+  if (isRemovedUnseen(row)) return progress.review?.open?.outcome ?? { type: 'acted', effect: 'release', steps: [] };
 
   const plan = planned(pass);
   progress.dropAnnounced = staleAnnounced(progress.review?.intents ?? [], wantedEffects(plan));

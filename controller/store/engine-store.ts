@@ -41,7 +41,10 @@ export interface EngineStore {
   readRows(shard: number, uids: readonly string[]): Promise<Snapshot>;
   /** A row by key with the shard's version of the same snapshot. Serves ctx.read. */
   readKey(key: ResourceKey): Promise<{ readonly version: number; readonly row: ResourceRow | null }>;
-  /** Rows of a workspace owned by a row, or of given kinds (the caller filters references purely). Serves ctx.list. ≤ 1,000 rows. */
+  /**
+   * A page of the rows of a workspace owned by a row, or of given kinds (the caller filters references purely), by uid. Serves ctx.list
+   * and the look for dependents.
+   */
   listRows(input: ListInput): Promise<{ readonly version: number; readonly rows: readonly ResourceRow[] }>;
 
   /** Renews all rows a holder has in one shard; answers the uids still held. */
@@ -114,6 +117,10 @@ export interface ListInput {
   readonly workspace: string;
   readonly ownerUid?: string;
   readonly kinds?: readonly string[];
+  /** Rows after this uid; without it, from the first. */
+  readonly after?: string;
+  /** Rows of this page at most; fewer: it is the last. */
+  readonly limit: number;
 }
 
 export interface DeclareInput<Refusal> {

@@ -21,9 +21,6 @@ import { createSqlSettles } from './sql-settles.ts';
 import { createSqlUpkeep } from './sql-upkeep.ts';
 import { shardOf } from '#resources/shard.ts';
 
-/** Rows that one list may answer (engine-store.ts). */
-const listMax = 1_000;
-
 /** EngineStore on Postgres. Invariants E1 to E6 stand in engine-store.ts; what each statement guarantees, in its own file. */
 export function createSqlEngineStore(options: SqlEngineStoreOptions): EngineStore {
   return {
@@ -91,8 +88,8 @@ function createReads({ sql }: SqlEngineStoreOptions): Reads {
         row: row === undefined || row.uid === null ? null : toResourceRow(row),
       };
     },
-    async listRows({ shard, workspace, ownerUid, kinds }) {
-      const rows = await listRows(sql, shard, workspace, ownerUid ?? null, kinds ?? null, listMax);
+    async listRows({ shard, workspace, ownerUid, kinds, after, limit }) {
+      const rows = await listRows(sql, shard, workspace, ownerUid ?? null, kinds ?? null, after ?? '', limit);
       const found = rows.flatMap((row) => (row.uid === null ? [] : [toResourceRow(row)]));
       return { version: rows[0]?.shard_version ?? 0, rows: found };
     },

@@ -186,11 +186,23 @@ export function claimContract(makeStores: MakeStores): void {
     test('listRows answers the rows of an owner, or of kinds', async () => {
       const owner = await declare(stores(), 'owner', { key: keyOf('owner', 'App') });
       const child = await declare(stores(), 'child', { owner: { uid: owner, slot: 'one' } });
-      const owned = await stores().engine.listRows({ shard, workspace, ownerUid: owner });
+      const owned = await stores().engine.listRows({ shard, workspace, ownerUid: owner, limit: 9 });
       expect(owned.rows.map((row) => [row.uid, row.slot])).toEqual([[child, 'one']]);
-      const apps = await stores().engine.listRows({ shard, workspace, kinds: ['App', 'Queue'] });
+      const apps = await stores().engine.listRows({ shard, workspace, kinds: ['App', 'Queue'], limit: 9 });
       expect(apps.rows.map((row) => row.uid)).toEqual([owner]);
       expect((await read(stores(), child)).owner).toEqual({ kind: 'App', name: 'owner' });
+    });
+
+    test('listRows answers page after page, by uid', async () => {
+      const uids = [await declare(stores(), 'a'), await declare(stores(), 'b'), await declare(stores(), 'c')].sort();
+      const seen: string[] = [];
+      for (let after = ''; ;) {
+        const { rows } = await stores().engine.listRows({ shard, workspace, after, limit: 2 });
+        seen.push(...rows.map((row) => row.uid));
+        if (rows.length < 2) break;
+        after = rows.at(-1)?.uid ?? '';
+      }
+      expect(seen).toEqual(uids);
     });
   });
 }

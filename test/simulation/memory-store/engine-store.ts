@@ -16,9 +16,6 @@ import {
 import { createIntentMethods, fenced } from './intents.ts';
 import { createSettleMethods } from './settle.ts';
 
-/** Rows that one list may answer (engine-store.ts). */
-const listMax = 1_000;
-
 /** EngineStore over a MemoryDatabase. Each method runs to its end before it returns its promise. */
 export function createMemoryEngineStore(db: MemoryDatabase): EngineStore {
   return {
@@ -119,8 +116,8 @@ function createReadMethods(db: MemoryDatabase): ReadMethods {
     },
     async listRows(input) {
       const tables = shardTables(db, input.shard);
-      const rows = [...tables.rows.values()].filter((row) => listed(row, input)).slice(0, listMax);
-      return { version: tables.version, rows: rows.sort((a, b) => (a.uid < b.uid ? -1 : 1)) };
+      const rows = [...tables.rows.values()].filter((row) => listed(row, input));
+      return { version: tables.version, rows: rows.sort((a, b) => (a.uid < b.uid ? -1 : 1)).slice(0, input.limit) };
     },
     async readOperation({ shard, uid, key }) {
       const row = shardTables(db, shard)
@@ -138,7 +135,7 @@ function createReadMethods(db: MemoryDatabase): ReadMethods {
 }
 
 function listed(row: ResourceRow, input: ListInput): boolean {
-  if (row.workspace !== input.workspace) return false;
+  if (row.workspace !== input.workspace || row.uid <= (input.after ?? '')) return false;
   if (input.ownerUid !== undefined && row.ownerUid !== input.ownerUid) return false;
   return input.kinds === undefined || input.kinds.includes(row.kind);
 }

@@ -1,0 +1,54 @@
+import { describe, expect, it } from 'vitest';
+import { ProviderError } from '#controller/contract.ts';
+import { shardOf } from '#resources/shard.ts';
+import { createBench, Errand, said, Thing } from './engine-bench.ts';
+
+const shard = shardOf('acme');
+const minute = 60_000;
+
+describe('a row that others need', () => {
+  it('keeps its object however many other rows come before those', async () => {
+    const { apply, clock, read, remove, provider, db } = await createBench();
+    await apply(Thing, 'first', {});
+    await apply(Thing, 'zz-needs-it', { after: 'first' });
+    await clock.advance(5_000);
+    const tables = db.shards.get(shard);
+    const row = await read(Thing, 'first');
+    if (tables === undefined || row === null) throw new Error('the bench is empty');
+    // Rows that refer to nothing and are due never; by uid all of them come before the one that matters.
+    for (let index = 0; index < 1_000; index += 1) {
+      const uid = `A${index}`;
+      tables.rows.set(uid, { ...row, uid, name: `other-${index}` });
+    }
+    await remove(Thing, 'first');
+    await clock.advance(5_000);
+    expect(provider.objects.has('Thing-first')).toBe(true);
+    expect(said(await read(Thing, 'first'))).toMatchObject({ DeletionBlocked: 'True/HasDependents' });
+  });
+});
+
+describe('an observed row that is deleted', () => {
+  it('while a send of it is open is looked at until that is known, and goes then', async () => {
+    const { apply, clock, read, remove, provider } = await createBench();
+    provider.afterWrite = () =>
+      Promise.reject(
+        new ProviderError('no', {
+          verdict: 'retryable',
+          reason: 'ProviderTimeout',
+          outcome: 'unknown',
+          providerCode: '',
+        }),
+      );
+    provider.beforeRead = () => (provider.writes.length > 0 ? new Promise(() => undefined) : Promise.resolve());
+    await apply(Errand, 'run', {});
+    await clock.advance(1_000);
+    expect(provider.writes).toEqual(['write run']);
+    await apply(Errand, 'run', { managementPolicy: 'Observe' });
+    await remove(Errand, 'run');
+    await clock.advance(minute);
+    expect(await read(Errand, 'run')).not.toBeNull();
+    provider.beforeRead = () => Promise.resolve();
+    await clock.advance(5 * minute);
+    expect(await read(Errand, 'run')).toBeNull();
+  });
+});
