@@ -27,7 +27,9 @@ export const bucketPermissions = [
   'storage.objects.get',
   'storage.objects.delete',
 ] as const;
-/** And with the project. */
+/** What the reader does with them. */
+const lookPermissions = ['storage.buckets.get', 'storage.objects.list', 'storage.objects.get'] as const;
+/** What the controller does with the project. */
 const projectPermissions = [
   ...bucketPermissions,
   'storage.buckets.list',
@@ -41,12 +43,13 @@ const bucketRemedy =
 export function gcsChecks({ env, roles }: Subject): readonly Check[] {
   if (roles.join() === 'api') return [];
   const settings = readSettings(env);
+  const writes = roles.includes('controller');
   if (settings === null) {
     return [{ what: 'gcs', run: () => [fail('gcs', 'no settings to ask with', 'Mend the settings above.')] }];
   }
   return [
-    { what: 'gcs', run: (signal) => lookAtStorage({ env, settings }, signal) },
-    { what: 'gcs: project rights', run: (signal) => lookAtProject(settings, signal) },
+    { what: 'gcs', run: (signal) => lookAtStorage({ env, settings, writes }, signal) },
+    { what: 'gcs: project rights', run: (signal) => (writes ? lookAtProject(settings, signal) : []) },
     ...(roles.includes('reader') ? [{ what: 'gcs: signing key', run: () => signingFindings(env) }] : []),
   ];
 }
@@ -61,7 +64,7 @@ function readSettings(env: Env): GcsSettings | null {
 }
 
 async function lookAtStorage(
-  { env, settings }: { readonly env: Env; readonly settings: GcsSettings },
+  { env, settings, writes }: { readonly env: Env; readonly settings: GcsSettings; readonly writes: boolean },
   signal: AbortSignal,
 ): Promise<readonly Finding[]> {
   const transport = sdkTransport(settings);
@@ -69,13 +72,17 @@ async function lookAtStorage(
   const listed = await listOwn({ transport, settings, signal });
   const took = `${Math.round(performance.now() - startedAt)} ms`;
   if (listed.buckets === null) return listed.findings;
-  const [first] = listed.buckets;
+  const at = { transport, settings, bucket: listed.buckets[0]?.name ?? null, signal };
   return [
     ok('gcs: endpoint', `${settings.endpoint} answers in ${took}`),
     ...listed.findings,
     locationFinding(listed.buckets),
-    ...(await abilityFindings({ transport, bucket: first?.name ?? null, signal })),
-    ...(await signedFindings({ env, settings, bucket: first?.name ?? null, signal })),
+    ...(await abilityFindings({ ...at, writes }).catch((error: unknown) => [
+      fail('gcs: bucket rights', noAnswer(error).message, 'Run the doctor again; the list was answered.'),
+    ])),
+    ...(await signedFindings(env, at).catch((error: unknown) => [
+      fail('gcs: signed URL', textOf(error), 'See the lines about the signing key.'),
+    ])),
   ];
 }
 
@@ -173,16 +180,29 @@ const what = 'gcs: bucket rights';
 const impossibleMetageneration = '9000000000000000000';
 const permissionsReply = z.looseObject({ permissions: z.array(z.string()).default([]) });
 
-/** Asks what we may do with one bucket, and tries a change under a condition that cannot hold: it is refused, but how? */
-export async function abilityFindings(at: {
+interface AtBucket {
   readonly transport: GcsTransport;
+  /** Null: there is none of ours yet. */
   readonly bucket: string | null;
   readonly signal: AbortSignal;
-}): Promise<readonly Finding[]> {
-  const { transport, bucket, signal } = at;
+}
+
+/**
+ * Asks what we may do with one bucket, and, where the credential must be able to write, tries a change under a condition that cannot
+ * hold: it is refused, but how?
+ */
+export async function abilityFindings({
+  transport,
+  bucket,
+  signal,
+  writes,
+}: AtBucket & { readonly writes: boolean }): Promise<readonly Finding[]> {
   if (bucket === null) return [ok(what, 'not tried: there is no bucket of ours yet')];
-  const path = `${gcsPath`/b/${bucket}`}/iam/testPermissions?${bucketPermissions.map((one) => `permissions=${one}`).join('&')}`;
-  const asked = await transport({ method: 'GET', path, query: {} }, signal);
+  const wanted = writes ? bucketPermissions : lookPermissions;
+  const query = wanted.map((one) => `permissions=${one}`).join('&');
+  const path = `${gcsPath`/b/${bucket}`}/iam/testPermissions?${query}`;
+  const asked = permissionFinding(what, await transport({ method: 'GET', path, query: {} }, signal), wanted);
+  if (!writes) return [asked];
   const dry = await transport(
     {
       method: 'PATCH',
@@ -192,7 +212,7 @@ export async function abilityFindings(at: {
     },
     signal,
   );
-  return [permissionFinding(what, asked, bucketPermissions), dryWriteFinding(bucket, dry)];
+  return [asked, dryWriteFinding(bucket, dry)];
 }
 
 /** Which of the wanted permissions an answer of testPermissions leaves out. Pure. */
@@ -220,7 +240,9 @@ export function dryWriteFinding(bucket: string, reply: GcsReply): Finding {
     );
   }
   if (refusal.shaped && refusal.status === 412) return ok(about, `${bucket}: allowed, and preconditions hold`);
-  return fail(about, textOf(gcsError(reply, 'buckets.patch')), bucketRemedy);
+  const denied = refusal.shaped && (refusal.status === 401 || refusal.status === 403);
+  const remedy = denied ? bucketRemedy : 'Run the doctor again: this says nothing about rights.';
+  return fail(about, textOf(gcsError(reply, 'buckets.patch')), remedy);
 }
 
 const managerUrl = 'https://cloudresourcemanager.googleapis.com';
@@ -267,19 +289,17 @@ function authOf(auth: GcsSettings['auth']): Pick<OAuth2Client, 'request'> {
 const signedMs = 60_000;
 
 /** Asks with a signed URL for an object that is not there: the answer tells whether Google knows the key. */
-async function signedFindings(at: {
-  readonly env: Env;
-  readonly settings: GcsSettings;
-  readonly bucket: string | null;
-  readonly signal: AbortSignal;
-}): Promise<readonly Finding[]> {
-  const signing = signingSettings(at.env);
-  if (signing === null || at.bucket === null) return [];
+async function signedFindings(
+  env: Env,
+  { settings, bucket, signal }: AtBucket & { readonly settings: GcsSettings },
+): Promise<readonly Finding[]> {
+  const signing = signingSettings(env);
+  if (signing === null || bucket === null) return [];
   const now = Date.now();
   const key = 'vibn-doctor/no-such-object';
-  const signer = sdkSigner(at.settings, signing);
-  const url = await signer.sign({ bucket: at.bucket, key, action: 'read', now, expires: now + signedMs });
-  const response = await fetch(url, { signal: at.signal }).catch((error: unknown) => textOf(error));
+  const signer = sdkSigner(settings, signing);
+  const url = await signer.sign({ bucket, key, action: 'read', now, expires: now + signedMs });
+  const response = await fetch(url, { signal }).catch((error: unknown) => textOf(error));
   if (typeof response === 'string') {
     return [
       warn('gcs: signed URL', `could not be tried: ${response}`, 'Open a URL of storage.presign_download by hand.'),

@@ -92,31 +92,29 @@ async function sharesServer(one: postgres.Sql, other: postgres.Sql): Promise<boo
 
 /** Prepares in a transaction, lets another client occupy the server session that knows the statement, and executes it again. */
 async function losesPrepared(one: postgres.Sql, other: postgres.Sql): Promise<string | null> {
-  let release = (): void => undefined;
-  const released = new Promise<void>((resolve) => (release = resolve));
+  const [occupied, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const execute = (): Promise<unknown> => one.begin((tx) => tx`select ${1}::int + 1 as two`);
+  const timer = setTimeout(released.resolve, occupyMs);
   try {
     await execute();
-    let taken = (): void => undefined;
-    const occupied = new Promise<void>((resolve) => (taken = resolve));
     const occupying = other.begin(async (tx) => {
       await tx`select ${1}::int + 2 as three`;
-      taken();
-      await released;
+      occupied.resolve();
+      await released.promise;
     });
-    const timer = setTimeout(release, occupyMs);
-    await Promise.race([occupied, occupying]);
-    await execute().finally(release);
-    clearTimeout(timer);
+    await Promise.race([occupied.promise, occupying]);
+    await execute();
+    released.resolve();
     await occupying;
-    await other.begin((tx) => tx`select ${1}::int + 2 as three`);
     return null;
   } catch (error) {
-    release();
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
     // Does not exist; exists already.
     if (code === '26000' || code === '42P05') return code;
     throw error;
+  } finally {
+    released.resolve();
+    clearTimeout(timer);
   }
 }
 
