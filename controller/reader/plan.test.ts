@@ -148,6 +148,13 @@ describe('planning', () => {
     expect(seen).toEqual([{ seen: 'newer' }, { seen: 'fresh', etag: 'e1' }]);
   });
 
+  it('looks afresh for a deletion: passes over a declared row do not gather what it must know', async () => {
+    const world = await build();
+    record(world, 'uid-Note-one', [{ observed: { seen: 'as declared' } }]);
+    await world.ask([{ delete: { kind: 'Note', name: 'one' } }]);
+    expect(world.looks.map((look) => look.desired.state)).toEqual(['absent']);
+  });
+
   it('looks where no observation is stored', async () => {
     const world = await build();
     await world.ask([note('one')]);

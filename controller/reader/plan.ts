@@ -96,8 +96,9 @@ async function planOne(deps: PlanDeps, { change, snapshot, fresh }: ChangeToPlan
   return { stored: written, answer: answerOf(plan, written) };
 }
 
-async function newestObservation(deps: PlanDeps, { stored }: AdmittedChange): Promise<Json> {
-  if (stored === null) return null;
+/** What the newest journalled pass saw. A deletion is planned on a fresh look: what it must know, passes over a declared row do not gather. */
+async function newestObservation(deps: PlanDeps, { stored, desired }: AdmittedChange): Promise<Json> {
+  if (stored === null || desired.state === 'absent') return null;
   const { shard, uid } = stored;
   const passes = await deps.pass.store.passes({ shard, uid, limit: passesMax });
   return passes.find((pass) => pass.observed !== null)?.observed ?? null;
