@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { keyText } from '#resources/reference.ts';
-import type { ResourceRow } from '#resources/resource.ts';
-import { makeRow, testKinds } from '#resources/testing.ts';
+import type { Principal, ResourceRow } from '#resources/resource.ts';
+import { agent, human, makeRow, testKinds } from '#resources/testing.ts';
 import type { MutationSnapshot } from '#resources/mutation.ts';
 import { declareInput, isDeclare, isOperation, refusedChildren } from './declare.ts';
 import { createOptions } from './options.ts';
@@ -19,10 +19,11 @@ const child = (name: string, after?: string) => ({
   manifest: { kind: 'Note', name, spec: after === undefined ? {} : { after } },
 });
 
-function input(names: readonly ReturnType<typeof child>[]) {
+function input(names: readonly ReturnType<typeof child>[], by: Principal = human) {
   let made = 0;
   const uuid = (): string => `uid-of-child-${(made += 1)}`;
-  return declareInput({ settle, owner, revision: null, children: names, kinds: testKinds, uuid });
+  const revision = { generation: 4, spec: {}, by, requestId: null, approved: [], confirmed: false, at: 1 };
+  return declareInput({ settle, owner, revision, children: names, kinds: testKinds, uuid });
 }
 function snapshot(rows: readonly ResourceRow[], children: readonly ResourceRow[] = []): MutationSnapshot {
   const byKey = new Map([...rows, ...children].map((row) => [keyText(row), row]));
@@ -40,10 +41,11 @@ describe('declare', () => {
     ]);
   });
 
-  it('writes a row for each new slot, with the owner’s principal and a uid of its own', () => {
-    const writes = input([child('a'), child('b')]).decide(snapshot([owner, workspace]));
+  it('writes a row for each new slot, with a uid of its own and as whoever declared this generation of the owner', () => {
+    const writes = input([child('a'), child('b')], agent).decide(snapshot([owner, workspace]));
+    expect(owner.createdBy).not.toEqual(agent);
     expect(writes).toMatchObject([
-      { op: 'insert', uid: 'uid-of-child-1', owner: { uid: 'owner', slot: 'a' }, by: owner.createdBy },
+      { op: 'insert', uid: 'uid-of-child-1', owner: { uid: 'owner', slot: 'a' }, by: agent },
       { op: 'insert', uid: 'uid-of-child-2', owner: { uid: 'owner', slot: 'b' } },
     ]);
   });

@@ -49,8 +49,10 @@ export function declareInput(request: DeclareRequest): DeclareInput<DeclareRefus
       if (now === undefined || now.uid !== owner.uid || now.generation !== owner.generation) {
         return { refused: 'moved' };
       }
+      // Whoever declared this generation: what the person who made the owner may do, an agent that edits it may not.
+      const principal = request.revision?.by ?? owner.createdBy;
       return admitChildren(
-        { kinds, snapshot, principal: owner.createdBy, uuid: request.uuid },
+        { kinds, snapshot, principal, uuid: request.uuid },
         {
           owner,
           wanted: children,
