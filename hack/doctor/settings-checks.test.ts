@@ -108,6 +108,7 @@ describe('the API alone', () => {
   it('must hold nothing of the roles that act', () => {
     const { DATABASE_URL_CONTROLLER: _c, VIBN_SECRETS_KEY: _s, ...own } = complete;
     expect(strayFindings(own)).toMatchObject([{ verdict: 'ok' }]);
+    expect(strayFindings({ ...own, DATABASE_URL: 'postgres://o@db/v' })).toMatchObject([{ verdict: 'warn' }]);
     expect(strayFindings(complete)).toMatchObject([
       { verdict: 'FAIL', fact: 'DATABASE_URL_CONTROLLER, VIBN_SECRETS_KEY is set' },
     ]);

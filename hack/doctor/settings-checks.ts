@@ -77,19 +77,23 @@ export function listenerFindings(env: Env, roles: readonly RoleName[]): readonly
   });
 }
 
-/** What the API's process must not hold (law 1). */
+/** What the API's process must not hold (law 1). The owner's URL may be there for the doctor's own sake. */
 export function strayFindings(env: Env): readonly Finding[] {
   const what = 'settings: api alone';
+  const isSet = (name: string): boolean => (env[name] ?? '') !== '';
   const names = [
-    'DATABASE_URL',
     'DATABASE_URL_CONTROLLER',
     'GOOGLE_APPLICATION_CREDENTIALS',
     'VIBN_GCP_ACCESS_TOKEN',
     'VIBN_SECRETS_KEY',
     'VIBN_SIGNING_KEY_FILE',
-  ].filter((name) => (env[name] ?? '') !== '');
-  if (names.length === 0) return [ok(what, 'holds no credential of another role')];
-  return [fail(what, `${names.join(', ')} is set`, 'Take it from the API: its process must only be able to wish.')];
+  ].filter(isSet);
+  if (names.length > 0) {
+    return [fail(what, `${names.join(', ')} is set`, 'Take it from the API: its process must only be able to wish.')];
+  }
+  if (!isSet('DATABASE_URL')) return [ok(what, 'holds no credential of another role')];
+  const remedy = 'For the doctor that is fine; give the API DATABASE_URL_API and DATABASE_URL_PLATFORM instead.';
+  return [warn(what, 'DATABASE_URL, the owner’s login, is set', remedy)];
 }
 
 const secretVariables: Readonly<Record<string, readonly RoleName[]>> = {
