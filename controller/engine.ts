@@ -77,6 +77,7 @@ export function createEngine(input: EngineInput): Engine {
     options: options.engine,
     onFlushed: (shard) => wake.settled(shard),
   });
+  const { firing, services } = createServices(input, metrics);
   const onLost = (): void => metrics.leaseLosses.inc({ when: 'renewal' });
   const deps: LoopDeps = {
     wake,
@@ -86,9 +87,13 @@ export function createEngine(input: EngineInput): Engine {
     claimer: createClaimer(claimerInput),
     leases: createLeases({ store, holder, clock, log, options: options.engine, onLost }),
     reconcilers: new Map(input.registry.map((reconciler) => [reconciler.kind.name, reconciler])),
-    finish: { pass: passDeps, flusher, wake },
+    finish: {
+      pass: passDeps,
+      flusher,
+      wake,
+      fire: (name) => firing.fire(name, options.gateway.defaultBudget.ratePerSecond),
+    },
   };
-  const { firing, services } = createServices(input, metrics);
   let loop: Promise<void> = Promise.resolve();
   return {
     tick: () => wake.poke([]),

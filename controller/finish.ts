@@ -1,4 +1,6 @@
 import { firesOfChange } from '#resources/changes.ts';
+import { topic } from '#resources/topic.ts';
+import type { Topic } from '#resources/topic.ts';
 import { declareInput, refusedChildren } from './declare.ts';
 import { hasDependents, needs } from './deletion.ts';
 import type { Outcome } from './outcome.ts';
@@ -19,6 +21,8 @@ export interface FinishDeps {
   readonly pass: PassDeps;
   readonly flusher: Flusher;
   readonly wake: Pick<Wake, 'due' | 'settled'>;
+  /** Fires a topic that spans shards, in all of them, some time soon. */
+  readonly fire: (name: Topic) => void;
 }
 
 /** Rejects if the store does not answer: the lease lapses, and the row is claimed again. */
@@ -77,15 +81,18 @@ async function removeRow(pass: Pass, facts: PassFacts, deps: FinishDeps): Promis
   const { kind } = facts;
   const { status: _status, ...settle } = settlePass(facts, options);
   const expired = pass.progress.remove === 'expired';
+  const claim = kind.claims(row.spec, row.workspace, row.name);
   const answer = await store.settleRemoval({
     settle: { ...settle, fires: firesOfChange(kind, row, null) },
     ...(expired ? { expired } : {}),
     retained: [],
-    claim: kind.claims(row.spec, row.workspace, row.name),
+    claim,
     dependentKinds: kinds.dependentsOf(kind.name),
     needs: (other) => needs(kinds.get(other.kind), other, row),
   });
   deps.wake.settled(row.shard);
+  // The removal fired it in its own shard; who waits for the name is most likely of another workspace, so of another shard.
+  if (answer.result === 'removed' && claim !== null) deps.fire(topic.claim(kind.name, claim));
   const outcome = keptOutcome(answer, facts, { expired, parkedMs: options.parkedMs });
   if (outcome === null) return facts.outcome;
   return write({ ...facts, outcome }, deps);

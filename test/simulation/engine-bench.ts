@@ -33,7 +33,14 @@ export const Workspace = defineKind({ ...base, name: 'Workspace', plural: 'works
 export const Thing = defineKind({ ...base, name: 'Thing', plural: 'things', references, needsKinds: ['Thing'] });
 export const Vault = defineKind({ ...base, name: 'Vault', plural: 'vaults', holdsData: true });
 export const Errand = defineKind({ ...base, name: 'Errand', plural: 'errands', lifecycle: 'once' });
-const kinds = [Workspace, Thing, Vault, Errand];
+/** Its name exists once in the world. */
+export const Place = defineKind({
+  ...base,
+  name: 'Place',
+  plural: 'places',
+  claims: (_spec, _workspace, name) => name,
+});
+const kinds = [Workspace, Thing, Vault, Errand, Place];
 
 /** A reconciler of each kind, over one provider. */
 export function reconcilersOf(provider: Provider): readonly AnyReconciler[] {
@@ -174,12 +181,22 @@ export async function createBench() {
   await engine.start();
   await declare.apply(Workspace, 'acme', {});
   await clock.advance(1_000);
-  return { clock, db, stores, signals, provider, engine, engineOf, ...declare };
+  return {
+    clock,
+    db,
+    stores,
+    signals,
+    provider,
+    engine,
+    engineOf,
+    ...declare,
+    declarerIn: (name: string) => declarerOf(stores.resources, name),
+  };
 }
 
-/** Declares rows of the workspace `acme`, as the API would. */
-export function declarerOf(resources: ResourceStore) {
-  const keyOf = (kind: Kind, name: string): ResourceKey => ({ workspace: 'acme', kind: kind.name, name });
+/** Declares rows of a workspace, as the API would. */
+export function declarerOf(resources: ResourceStore, workspace = 'acme') {
+  const keyOf = (kind: Kind, name: string): ResourceKey => ({ workspace, kind: kind.name, name });
   const read = async (kind: Kind, name: string): Promise<ResourceRow | null> =>
     (await resources.get('platform', keyOf(kind, name)))?.row ?? null;
   // oxlint-disable-next-line eslint/max-params -- reads as a sentence in tests
@@ -188,13 +205,13 @@ export function declarerOf(resources: ResourceStore) {
     const full = kind.spec.parse(given) as JsonObject;
     return resources.mutate({
       scope: 'platform',
-      workspace: 'acme',
+      workspace,
       reads: [key],
       follow: () => [],
       decide: ({ rows }) => {
         const row = [...rows.values()][0];
         const made = { key, labels: {}, annotations: {}, spec: full, by, approved: [] };
-        const uid = row?.uid ?? `${kind.name}-${name}`;
+        const uid = row?.uid ?? `${workspace === 'acme' ? '' : `${workspace}-`}${kind.name}-${name}`;
         const fires = row === undefined ? [] : firesOfChange(kind, row, { ...row, generation: row.generation + 1 });
         return row === undefined
           ? [{ ...made, op: 'insert', uid, owner: null, fires }]
@@ -206,7 +223,7 @@ export function declarerOf(resources: ResourceStore) {
     const key = keyOf(kind, name);
     return resources.mutate({
       scope: 'platform',
-      workspace: 'acme',
+      workspace,
       reads: [key],
       follow: () => [],
       decide: ({ rows, now }) =>

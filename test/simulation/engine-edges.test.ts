@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ProviderError } from '#controller/contract.ts';
 import { shardOf } from '#resources/shard.ts';
-import { createBench, Errand, said, Thing } from './engine-bench.ts';
+import { createBench, Errand, Place, said, Thing, Workspace } from './engine-bench.ts';
 
 const shard = shardOf('acme');
 const minute = 60_000;
@@ -24,6 +24,24 @@ describe('a row that others need', () => {
     await clock.advance(5_000);
     expect(provider.objects.has('Thing-first')).toBe(true);
     expect(said(await read(Thing, 'first'))).toMatchObject({ DeletionBlocked: 'True/HasDependents' });
+  });
+});
+
+describe('a name that exists once in the world', () => {
+  it('goes to who waits for it, of whichever shard, as soon as its row is gone', async () => {
+    const { apply, clock, read, remove, declarerIn } = await createBench();
+    const beta = declarerIn('beta');
+    expect(shardOf('beta')).not.toBe(shard);
+    await apply(Place, 'spot', {});
+    await clock.advance(2_000);
+    await beta.apply(Workspace, 'beta', {});
+    await beta.apply(Place, 'spot', {});
+    await clock.advance(2_000);
+    expect(said(await beta.read(Place, 'spot'))).toMatchObject({ Stalled: 'True/NameTaken' });
+    await remove(Place, 'spot');
+    await clock.advance(10_000);
+    expect(await read(Place, 'spot')).toBeNull();
+    expect(said(await beta.read(Place, 'spot'))).toMatchObject({ Ready: 'True/Available' });
   });
 });
 
