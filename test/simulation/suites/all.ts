@@ -1,6 +1,7 @@
 import { crashEverywhere } from './crash-everywhere.ts';
 import { flakyReads, laggyProvider, missedEvents, staleReads } from './histories.ts';
 import { liveness } from './liveness.ts';
+import { lostWakes } from './lost-wakes.ts';
 import { once } from './once.ts';
 import { cannotKnow, falseEmpty, outage } from './outages.ts';
 import { driftMatrix, foreignObject } from './ownership.ts';
@@ -27,5 +28,6 @@ export const suites: readonly Suite[] = [
   falseEmpty,
   cannotKnow,
   liveness,
+  lostWakes,
   storm,
 ];

@@ -1,6 +1,7 @@
 import { readFaults } from '#test/simulation/effects.ts';
 import type { Fault } from '#test/simulation/effects.ts';
 import { checkSecrets } from '#test/simulation/oracles.ts';
+import { Violation } from '#test/simulation/performing.ts';
 import { seeded } from '#test/simulation/random.ts';
 import type { SeededRng } from '#test/simulation/random.ts';
 import type { ResourceKey } from '#resources/resource.ts';
@@ -8,7 +9,7 @@ import type { Scenario } from '#test/simulation/scenarios/scenario.ts';
 import { createWorld, describeRow, isReady, scenarios, subjectKey } from '#test/simulation/world.ts';
 import type { World } from '#test/simulation/world.ts';
 import type { SignalPlan } from '#test/simulation/bare-world.ts';
-import { countMutations, isConverged, isRemoved, isRight, withinMs } from './steps.ts';
+import { countMutations, isConverged, isRemoved, isRight, stalledReason, withinMs } from './steps.ts';
 import type { Suite, SuiteCase } from './suite.ts';
 
 /**
@@ -92,7 +93,15 @@ export const laggyProvider: Suite = {
     perScenario(async (scenario) => {
       const expected = await changesWithout(seed, scenario);
       return within({ seed, order: 'fifo' }, scenario, async (world) => {
-        const flips = countFlips(world, subjectKey(scenario));
+        const key = subjectKey(scenario);
+        const flips = countFlips(world, key);
+        world.observe(({ op }) => {
+          const reason = stalledReason(world.agent.row(key));
+          // Declared again, a read that lags still shows the one before, and that bears another's mark.
+          if (reason !== null && reason !== 'AlreadyExistsUnowned')
+            throw new Violation(`taken for lost: Stalled with ${reason}`);
+          if (op === 'engine.beginRecreate') throw new Violation('taken for lost: to be made again');
+        });
         world.setFaults((effect) => (effect.mutating || effect.door === 'store' ? null : 'stale'), scenario.lagMs);
         await live({ world, scenario, hurry: null });
         // Into a generation Ready may come once; out of it, an edit counts for the next one.
