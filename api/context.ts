@@ -17,6 +17,7 @@ import { toWireError } from './errors.ts';
 import { requestDigest } from './key-text.ts';
 import type { ApiOptions } from './options.ts';
 import type { ReaderClient } from './reader-client.ts';
+import type { RowCounts } from './row-counts.ts';
 import { isDenial } from './scopes.ts';
 
 /** The stores of the API; on Postgres behind two logins, in tests in memory. */
@@ -38,6 +39,7 @@ export interface ApiDeps {
   readonly rng: Rng;
   readonly options: ApiOptions;
   readonly log: Logger;
+  readonly rowCounts: RowCounts;
   readonly keyHmacSecret: string;
   /** The environment named in new keys: "prod", "dev". */
   readonly keyEnv: string;

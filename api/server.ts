@@ -16,6 +16,7 @@ import { asApiError, toWireError, unavailable } from './errors.ts';
 import { callOf, checkInput, pathCharsMax } from './http-call.ts';
 import type { HttpCall } from './http-call.ts';
 import { createRateLimiter } from './rate-limit.ts';
+import { createRowCounts } from './row-counts.ts';
 import { createRouter } from './router.ts';
 import type { AppRouter } from './router.ts';
 import { requirePlatform } from './scopes.ts';
@@ -28,7 +29,7 @@ import { requirePlatform } from './scopes.ts';
  * S2  Every error has one shape, whatever found it: parser, limit, key, procedure, or no route at all.
  * S3  Every answer carries `x-request-id`; the same id is in its error, log lines, audit entries and revisions.
  */
-export interface ApiServerInput extends Omit<ApiDeps, 'feed' | 'auth'> {
+export interface ApiServerInput extends Omit<ApiDeps, 'feed' | 'auth' | 'rowCounts'> {
   readonly signals: Signals;
   readonly metrics: Metrics;
   /** Resolves if the database answers and is migrated; rejects otherwise. */
@@ -46,7 +47,7 @@ export function createApiServer(input: ApiServerInput): FastifyInstance {
     keyHmacSecret: input.keyHmacSecret,
     onTouchFailed: (error) => log.warn({ error }, 'The last use of a key was not written'),
   });
-  const deps: ApiDeps = { ...input, feed, auth };
+  const deps: ApiDeps = { ...input, feed, auth, rowCounts: createRowCounts(input.stores.resources, clock) };
   const router = createRouter(deps);
   const calls = createOpenCalls();
   const server = fastify({

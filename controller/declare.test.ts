@@ -27,7 +27,7 @@ function input(names: readonly ReturnType<typeof child>[], by: Principal = human
 }
 function snapshot(rows: readonly ResourceRow[], children: readonly ResourceRow[] = []): MutationSnapshot {
   const byKey = new Map([...rows, ...children].map((row) => [keyText(row), row]));
-  return { now: 5, version: 9, rows: byKey, children, request: null, plan: null, counts: {} };
+  return { now: 5, version: 9, rows: byKey, children, request: null, plan: null };
 }
 
 describe('declare', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { admitDelete, admitUndelete } from './admit-delete.ts';
-import { admitApply, desiredDigest } from './admission.ts';
+import { admitApply, desiredDigest, workspaceRowsMax } from './admission.ts';
 import type { AdmissionContext } from './admission.ts';
 import { admitChildren } from './children.ts';
 import { ApiError } from './errors.ts';
@@ -41,7 +41,6 @@ function world(
       children: more.children ?? [],
       request: null,
       plan: more.plan ?? null,
-      counts: {},
     },
   };
 }
@@ -229,6 +228,16 @@ describe('apply', () => {
       admitApply(world([row, parent]), [{ manifest: patchedManifest(testKinds.all[1]!, row, value) }]);
     expect(patch({ paused: true })[0]?.write).toMatchObject({ op: 'update', newGeneration: true });
     expect(refusal(() => patch({ text: 'x' }))).toMatchObject({ code: 'IN_USE', current: 'Note/acme/papa' });
+  });
+
+  test('refuses more rows than a workspace may have', () => {
+    const full = { ...world([]), workspaceRows: workspaceRowsMax };
+    expect(refusal(() => admitApply(full, [{ manifest: manifest({}) }]))).toMatchObject({
+      code: 'QUOTA_EXCEEDED',
+      current: workspaceRowsMax,
+    });
+    const edit = { ...world([makeRow({ spec: defaults })]), workspaceRows: workspaceRowsMax };
+    expect(admitApply(edit, [{ manifest: manifest({ text: 'x' }) }])).toHaveLength(1);
   });
 
   test('declares platform-only kinds with a platform key alone', () => {

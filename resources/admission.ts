@@ -28,6 +28,8 @@ export interface AdmissionContext {
   readonly snapshot: MutationSnapshot;
   readonly principal: Principal;
   readonly uuid: () => string;
+  /** Rows the workspace has, as lately counted; absent: not checked (children of an owner, plans). */
+  readonly workspaceRows?: number;
 }
 
 export interface ApplyInput {
@@ -243,7 +245,7 @@ function at(value: JsonObject, path: string): Json | undefined {
 }
 
 function refuseOverQuota(context: AdmissionContext, more: number): void {
-  const rows = Object.values(context.snapshot.counts).reduce((sum, count) => sum + count, 0);
+  const rows = context.workspaceRows ?? 0;
   if (more === 0 || rows + more <= workspaceRowsMax) return;
   throw new ApiError('QUOTA_EXCEEDED', `The workspace has ${rows} rows; at most ${workspaceRowsMax} are allowed.`, {
     allowed: workspaceRowsMax,

@@ -61,8 +61,6 @@ export interface MutationSnapshot {
   /** A remembered request of the same lineage and id. */
   readonly request: RememberedRequest | null;
   readonly plan: StoredPlan | null;
-  /** Number of rows of the workspace, by kind. */
-  readonly counts: Readonly<Record<string, number>>;
 }
 
 export interface RememberedRequest {

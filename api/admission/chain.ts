@@ -89,6 +89,7 @@ async function admitOnce<Result>(
 ): Promise<Admitted<Result>> {
   const { requestId: _id, ...body } = { requestId: undefined, ...mutation.input };
   const bodyDigest = requestDigest(deps.keyHmacSecret, call.procedure, body);
+  const workspaceRows = await deps.rowCounts.of(call.scope, mutation.workspace);
   let decided: Decided<Result> | null = null;
   const outcome = await deps.stores.resources.mutate({
     scope: call.scope,
@@ -103,7 +104,8 @@ async function admitOnce<Result>(
     decide: (snapshot) => {
       decided = null;
       if (snapshot.request !== null) return refuseOtherBody(snapshot.request, bodyDigest);
-      const context = { kinds: deps.kinds, snapshot, principal: call.principal, uuid: () => deps.rng.uuid() };
+      const uuid = (): string => deps.rng.uuid();
+      const context = { kinds: deps.kinds, snapshot, principal: call.principal, uuid, workspaceRows };
       decided = mutation.decide(context, (key) => reads.has(keyText(key)) || snapshot.rows.has(keyText(key)));
       return decided.writes;
     },

@@ -74,8 +74,7 @@ type ApplyChange = { readonly manifest: Manifest };
 type DeleteChange = { readonly key: ResourceKey; readonly policy: DeletionPolicy | undefined };
 
 /**
- * Admits all changes together, as `apply_all` would, without writing: throws what admission throws. Quotas are left to the API, which
- * counts under the lock.
+ * Admits all changes together, as `apply_all` would, without writing: throws what admission throws. Quotas are left to the API.
  */
 export async function admitChanges(deps: AdmitDeps, input: PlanInput): Promise<readonly AdmittedChange[]> {
   const changes = input.changes.map((change, index) => parseChange(deps.kinds, input.workspace, { change, index }));
@@ -89,7 +88,7 @@ export async function admitChanges(deps: AdmitDeps, input: PlanInput): Promise<r
     rowsMax: deps.options.rowsMax,
   });
   const now = deps.clock.now();
-  const snapshot = { now, version: 0, rows, children: [], request: null, plan: null, counts: {} };
+  const snapshot = { now, version: 0, rows, children: [], request: null, plan: null };
   const context = { kinds: deps.kinds, snapshot, principal: asker, uuid: () => deps.rng.uuid() };
   if (manifests.length > 0)
     admitApply(

@@ -19,6 +19,8 @@ export interface ResourceStore {
   /** By uid, in no order; missing ones are left out. */
   getByUid(scope: Scope, workspace: string, uids: readonly string[]): Promise<readonly ResourceView[]>;
   list(scope: Scope, query: ListQuery): Promise<ListPage>;
+  /** Rows of a workspace, deleting ones included. Walks them all: not for every call. */
+  countRows(scope: Scope, workspace: string): Promise<number>;
   /** ≤ `limit` changes after `afterVersion` of one workspace: rows ∪ tombstones by version, with the shard's version of the same snapshot. */
   changes(scope: Scope, input: { workspace: string; afterVersion: number; limit: number }): Promise<ChangePage>;
   revisions(scope: Scope, input: { workspace: string; uid: string; limit: number }): Promise<readonly Revision[]>;

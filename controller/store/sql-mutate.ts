@@ -80,7 +80,6 @@ export async function gather(tx: Tx, shard: number, input: GatherInput): Promise
       children: childViews.map((view) => view.row),
       request: head.request,
       plan: head.plan,
-      counts: head.counts ?? {},
     },
     views: [...views, ...childViews],
     chain: head.seq === null ? null : { seq: head.seq, hash: head.hash ?? '' },

@@ -1,5 +1,6 @@
 import type { ResourceKey } from '#resources/resource.ts';
 import { shardOf } from '#resources/shard.ts';
+import { countRows } from './queries/count-rows.ts';
 import { listEverywhere } from './queries/list-everywhere.ts';
 import { listUnknowns } from './queries/list-unknowns.ts';
 import { listWorkspace } from './queries/list-workspace.ts';
@@ -52,7 +53,7 @@ function createWrites(options: SqlResourceStoreOptions): Pick<ResourceStore, 'mu
   };
 }
 
-type Reads = Pick<ResourceStore, 'get' | 'getByUid' | 'list' | 'changes' | 'children'>;
+type Reads = Pick<ResourceStore, 'get' | 'getByUid' | 'list' | 'countRows' | 'changes' | 'children'>;
 
 function createReads(pools: ScopedPools): Reads {
   return {
@@ -72,6 +73,13 @@ function createReads(pools: ScopedPools): Reads {
       return rows.map(toView);
     },
     list: (scope, query) => list(pools, scope, query),
+    async countRows(scope, workspace) {
+      const rows = await readAs(pools, scope, {
+        name: 'count_rows',
+        query: (runner) => countRows(runner, shardOf(workspace), workspace),
+      });
+      return rows[0]?.rows ?? 0;
+    },
     async changes(scope, { workspace, afterVersion, limit }) {
       const rows = await readAs(pools, scope, {
         name: 'changes',

@@ -5,7 +5,6 @@ export interface MutationHead {
   readonly now: number;
   readonly request: RememberedRequest | null;
   readonly plan: StoredPlan | null;
-  readonly counts: Readonly<Record<string, number>> | null;
   /** The last link of the workspace's audit chain. */
   readonly seq: number | null;
   readonly hash: string | null;
@@ -41,9 +40,6 @@ select
    from plans p
    where p.shard = $1::smallint and p.hash = $5::text and p.workspace = $2::text and p.expires_at > statement_timestamp()
    order by (p.kind = $6::text and p.name = $7::text) desc nulls last limit 1) as plan,
-  (select jsonb_object_agg(c.kind, c.rows) from (
-     select r.kind, count(*) as rows from resources r where r.shard = $1::smallint and r.workspace = $2::text group by r.kind
-   ) c) as counts,
   a.seq, a.hash
 from (select) one
 left join lateral (

@@ -62,7 +62,7 @@ function mutate(db: MemoryDatabase, tables: Shard, input: MutationInput): Mutati
   return { snapshot, writes, results, views };
 }
 
-type ReadMethods = Pick<ResourceStore, 'get' | 'getByUid' | 'list' | 'changes' | 'children'>;
+type ReadMethods = Pick<ResourceStore, 'get' | 'getByUid' | 'list' | 'countRows' | 'changes' | 'children'>;
 
 function createReadMethods(db: MemoryDatabase): ReadMethods {
   const tablesOf = (workspace: string): Shard => shardTables(db, shardOf(workspace));
@@ -80,6 +80,10 @@ function createReadMethods(db: MemoryDatabase): ReadMethods {
     },
     async list(scope, query) {
       return list(db, scope, query);
+    },
+    async countRows(scope, workspace) {
+      if (!sees(scope, workspace)) return 0;
+      return [...tablesOf(workspace).rows.values()].filter((row) => row.workspace === workspace).length;
     },
     async changes(scope, { workspace, afterVersion, limit }) {
       return changes(tablesOf(workspace), { workspace, afterVersion, limit, visible: sees(scope, workspace) });

@@ -28,8 +28,6 @@ export function mutationSnapshot(db: MemoryDatabase, tables: Shard, input: Snaps
     queue.push(...input.follow(row));
   }
   const ofWorkspace = [...tables.rows.values()].filter((row) => row.workspace === input.workspace);
-  const counts: Record<string, number> = {};
-  for (const row of ofWorkspace) counts[row.kind] = (counts[row.kind] ?? 0) + 1;
   const plan = input.planHash === undefined ? undefined : tables.plans.get(input.planHash);
   return {
     now: db.now(),
@@ -38,7 +36,6 @@ export function mutationSnapshot(db: MemoryDatabase, tables: Shard, input: Snaps
     children: input.childrenOf === undefined ? [] : ofWorkspace.filter((row) => row.ownerUid === input.childrenOf),
     request: (input.requestKey === undefined ? undefined : tables.requests.get(input.requestKey)) ?? null,
     plan: plan !== undefined && plan.expiresAt > db.now() ? plan : null,
-    counts,
   };
 }
 
