@@ -8,7 +8,7 @@ import { frozenRefusal } from './gates.ts';
 import { BreakerOpen, DeadlineExceeded, Frozen, ResidencyViolation, Throttled } from './gateway/errors.ts';
 import type { GatewayState } from './gateway/types.ts';
 import type { Account, Outcome } from './outcome.ts';
-import { PassStopped, StoreFailed } from './scope.ts';
+import { isSilence, PassStopped, StoreFailed } from './scope.ts';
 
 /**
  * From what observe or apply threw to how the pass ends. Pure. Messages hold no moving part of an answer, so that a failure which
@@ -42,6 +42,9 @@ export function outcomeOfFailure(thrown: unknown, facts: FailureFacts): Outcome 
   if (error instanceof PassStopped || error instanceof StoreFailed) {
     return { type: 'retryable', message: 'A listing shared with another resource was broken off; it is read again.' };
   }
+  // Of a token or a slot: the call was not sent. What the pass itself asks of the store ends it without an outcome.
+  if (isSilence(error))
+    return { type: 'retryable', message: 'The operator’s database did not answer; it is tried again.' };
   return bug(error);
 }
 
@@ -58,7 +61,7 @@ const known = [ProviderError, Throttled, BreakerOpen, Frozen, ResidencyViolation
 function innermostKnown(thrown: unknown): unknown {
   let error = thrown;
   for (let depth = 0; depth < causesMax && error instanceof Error; depth += 1) {
-    if (known.some((type) => error instanceof type)) return error;
+    if (isSilence(error) || known.some((type) => error instanceof type)) return error;
     error = error.cause;
   }
   return thrown;

@@ -9,6 +9,7 @@ import { factsOf } from './progress.ts';
 import type { Pass } from './progress.ts';
 import type { Flusher } from './queue/flush.ts';
 import type { Wake } from './queue/wake.ts';
+import { isSilence } from './scope.ts';
 import type { PassDeps } from './scope.ts';
 import { settlePass } from './settle.ts';
 import type { RemovalResult, Settle } from './store/rows.ts';
@@ -29,9 +30,24 @@ export interface FinishDeps {
 export async function finishPass(pass: Pass, outcome: Outcome, deps: FinishDeps): Promise<Outcome> {
   const facts = factsOf(pass, outcome, deps.pass);
   const { declare, remove } = pass.progress;
-  if (remove !== null && outcome.type === 'converged') return removeRow(pass, facts, deps);
-  if (declare !== null && outcome.type === 'acted') return declareChildren(pass, facts, deps);
+  if (remove !== null && outcome.type === 'converged')
+    return orCulprit(facts, deps, () => removeRow(pass, facts, deps));
+  if (declare !== null && outcome.type === 'acted') {
+    return orCulprit(undeclared(facts, outcome), deps, () => declareChildren(pass, facts, deps));
+  }
   return write(facts, deps);
+}
+
+/** A transaction that the database refuses would be refused again: the row settles as a bug of ours instead of lapsing for ever. */
+async function orCulprit(facts: PassFacts, deps: FinishDeps, transact: () => Promise<Outcome>): Promise<Outcome> {
+  try {
+    return await transact();
+  } catch (error) {
+    if (isSilence(error)) throw error;
+    const { uid } = facts.passRow.row;
+    deps.pass.log.error({ error, uid }, 'The database refused a settle; the row settles as InternalError');
+    return write(asCulprit(facts), deps);
+  }
 }
 
 async function write(facts: PassFacts, deps: FinishDeps): Promise<Outcome> {

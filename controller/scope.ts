@@ -73,6 +73,11 @@ export class StoreFailed extends Error {
   override readonly name = 'StoreFailed';
 }
 
+/** Whether the store said nothing of what it was asked: unavailable, or a commit's answer was lost (store/sql-errors.ts). */
+export function isSilence(error: unknown): boolean {
+  return error instanceof Error && (error.name === 'StoreUnavailable' || error.name === 'CommitUnknown');
+}
+
 /** The database time that it is about now: the snapshot's, moved by the monotonic time since it arrived. */
 export function databaseNow(scope: PassScope, clock: Clock): Ms {
   return scope.now + Math.round(clock.monotonic() - scope.begunAt);

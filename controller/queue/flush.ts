@@ -1,6 +1,7 @@
 import type { Clock } from '#controller/clock.ts';
 import type { Logger } from '#controller/log.ts';
 import type { EngineOptions } from '#controller/options.ts';
+import { isSilence } from '#controller/scope.ts';
 import type { EngineStore } from '#controller/store/engine-store.ts';
 import type { Settle, SettleResult } from '#controller/store/rows.ts';
 
@@ -144,9 +145,4 @@ async function answered(
       await clock.sleep(options.writeRetryMs * tried);
     }
   }
-}
-
-/** Whether the database said nothing of the rows themselves: unavailable, or the commit's answer was lost (store/sql-errors.ts). */
-function isSilence(error: unknown): boolean {
-  return error instanceof Error && (error.name === 'StoreUnavailable' || error.name === 'CommitUnknown');
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ProviderError } from '#controller/contract.ts';
+import { StoreUnavailable } from '#controller/store/sql-errors.ts';
 import { shardOf } from '#resources/shard.ts';
 import { createBench, Errand, Place, said, Thing, Workspace } from './engine-bench.ts';
 
@@ -68,5 +69,43 @@ describe('an observed row that is deleted', () => {
     provider.beforeRead = () => Promise.resolve();
     await clock.advance(5 * minute);
     expect(await read(Errand, 'run')).toBeNull();
+  });
+});
+
+describe('a store that refuses', () => {
+  it('the children of a row leaves it Stalled as InternalError, not claimed again and again', async () => {
+    const { apply, clock, read, stores, db } = await createBench();
+    stores.engine.settleDeclare = () => Promise.reject(new Error('duplicate key value violates unique constraint'));
+    await apply(Thing, 'owner', { parts: ['a'] });
+    await clock.advance(minute);
+    expect(said(await read(Thing, 'owner'))).toMatchObject({ Stalled: 'True/InternalError' });
+    expect(db.shards.get(shard)?.work.get('Thing-owner')).toMatchObject({ holder: null, takenOverAt: null });
+  });
+
+  it('the removal of a row leaves it Stalled as InternalError', async () => {
+    const { apply, clock, read, remove, stores } = await createBench();
+    await apply(Thing, 'one', {});
+    await clock.advance(2_000);
+    stores.engine.settleRemoval = () => Promise.reject(new Error('no such column'));
+    await remove(Thing, 'one');
+    await clock.advance(minute);
+    expect(said(await read(Thing, 'one'))).toMatchObject({ Stalled: 'True/InternalError' });
+  });
+});
+
+describe('a store that does not answer', () => {
+  it('while tokens are leased is no bug of ours: the row is tried again and nobody is told otherwise', async () => {
+    const { apply, clock, read, stores, provider } = await createBench();
+    const takeTokens = stores.providers.takeTokens.bind(stores.providers);
+    let silent = true;
+    stores.providers.takeTokens = (input) =>
+      silent ? Promise.reject(new StoreUnavailable('take_tokens', null)) : takeTokens(input);
+    await apply(Thing, 'one', {});
+    await clock.advance(2_000);
+    expect(said(await read(Thing, 'one'))).not.toHaveProperty('Stalled');
+    silent = false;
+    await clock.advance(20_000);
+    expect(said(await read(Thing, 'one'))).toMatchObject({ Ready: 'True/Available' });
+    expect(provider.writes).toEqual(['write one']);
   });
 });
