@@ -350,7 +350,7 @@ export function createBareWorld(options: BareWorldOptions): BareWorld {
         await drained();
         const next = timeline.nextAt();
         if (timeline.elapsed() >= end) return false;
-        if (parked.length === 0 && (next === null || next > end)) {
+        if (!parked.some(isSent) && (next === null || next > end)) {
           timeline.advance(end - timeline.elapsed());
           return holds();
         }
@@ -371,9 +371,17 @@ export function createBareWorld(options: BareWorldOptions): BareWorld {
   return world;
 }
 
+/** A stopped process may have calls to the store that it issued and did not send. */
+function isSent({ effect, life }: Parked): boolean {
+  return effect.door === 'provider' || !life.holdsBack();
+}
+
+/** Takes the effect to perform next: the oldest, or any by seed; none that its worker has not sent yet. */
 function draw(parked: Parked[], rng: SeededRng | null): Parked | undefined {
-  if (rng === null || parked.length < 2) return parked.shift();
-  return parked.splice(rng.int(parked.length), 1)[0];
+  const sent = parked.filter(isSent);
+  const one = rng === null || sent.length < 2 ? sent[0] : sent[rng.int(sent.length)];
+  if (one !== undefined) parked.splice(parked.indexOf(one), 1);
+  return one;
 }
 
 /** Time as a worker sees it: callbacks reach it through its life. */

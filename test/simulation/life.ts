@@ -7,8 +7,10 @@ export interface Life {
   state(): 'running' | 'paused' | 'dead';
   /** Lets the worker hear something: now; once it is resumed; or never. */
   deliver(run: () => void): void;
-  /** SIGSTOP: nothing reaches the worker until `resume`. */
-  pause(): void;
+  /** SIGSTOP: nothing reaches the worker until `resume`. `unsent`: what it had issued to the store had not left it yet. */
+  pause(unsent?: boolean): void;
+  /** Whether what it has issued to the store is still on its way out. */
+  holdsBack(): boolean;
   resume(): void;
   /** SIGKILL. */
   end(): void;
@@ -18,6 +20,7 @@ export interface Life {
 export function createLife(name: string): Life {
   let state: 'running' | 'paused' | 'dead' = 'running';
   let waiting: (() => void)[] = [];
+  let holdsBack = false;
   return {
     name,
     state: () => state,
@@ -25,12 +28,16 @@ export function createLife(name: string): Life {
       if (state === 'running') run();
       else if (state === 'paused') waiting.push(run);
     },
-    pause() {
-      if (state === 'running') state = 'paused';
+    pause(unsent = false) {
+      if (state !== 'running') return;
+      state = 'paused';
+      holdsBack = unsent;
     },
+    holdsBack: () => holdsBack,
     resume() {
       if (state !== 'paused') return;
       state = 'running';
+      holdsBack = false;
       const heard = waiting;
       waiting = [];
       for (const run of heard) run();
