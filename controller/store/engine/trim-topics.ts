@@ -3,6 +3,7 @@ import { statement } from '#controller/store/statement.ts';
 /**
  * Trims topics without listeners that did not fire for $2 ms: $1 shard, $3 at most so many. A firing stores no time: topics fired no
  * later than `topics_mark`, the version at `topics_marked_at`, are at least as old as that. When none of those is left, the mark moves on.
+ * One that fired while this waited for the shard is of no snapshot here: the DELETE asks its newest version once more.
  */
 export const trimTopics = statement<[shard: number, ageMs: number, limit: number], { trimmed: number }>({
   name: 'trim_topics',
@@ -20,7 +21,9 @@ old as materialized (
   limit $3::int
 ),
 gone as (
-  delete from topics t using old o where t.shard = $1::smallint and t.topic = o.topic returning 1
+  delete from topics t using old o, mine m
+  where t.shard = $1::smallint and t.topic = o.topic and t.fired_version <= m.topics_mark
+  returning 1
 ),
 moved as (
   update shards s set topics_mark = s.version, topics_marked_at = statement_timestamp()
