@@ -2,7 +2,7 @@ import type { Clock } from '#controller/clock.ts';
 import type { AdminStore } from '#controller/store/admin-store.ts';
 import type { Scope } from '#controller/store/resource-store.ts';
 import type { ApiKeyRow } from '#controller/store/rows.ts';
-import type { Principal } from '#resources/resource.ts';
+import type { Ms, Principal } from '#resources/resource.ts';
 import { unauthenticated } from './errors.ts';
 import { hashSecret, parseKey, sameHash } from './key-text.ts';
 import type { ApiOptions } from './options.ts';
@@ -29,6 +29,7 @@ export interface Caller {
   readonly principal: Principal;
   readonly scope: Scope;
   readonly ratePerSecond: number | null;
+  readonly expiresAt: Ms | null;
   readonly secretHash: string;
 }
 
@@ -99,6 +100,7 @@ function callerOf(row: ApiKeyRow): Caller {
     principal: { keyId, lineage, class: row.class, workspace, scopes },
     scope: workspace === null ? 'platform' : { workspace },
     ratePerSecond: row.ratePerSecond,
+    expiresAt: row.expiresAt,
     secretHash: row.secretHash,
   };
 }

@@ -8,7 +8,7 @@ export function encodeCursor(purpose: string, parts: readonly unknown[]): string
   return Buffer.from(JSON.stringify([purpose, ...parts])).toString('base64url');
 }
 
-/** The parts of a cursor made for this purpose. Throws VALIDATION for any other text. */
+/** The parts of a cursor made for this purpose. Throws VALIDATION for any other text, and for what no row's name could be. */
 export function decodeCursor(purpose: string, text: string): readonly unknown[] {
   let value: unknown;
   try {
@@ -16,8 +16,14 @@ export function decodeCursor(purpose: string, text: string): readonly unknown[] 
   } catch {
     throw badCursor();
   }
-  if (!Array.isArray(value) || value[0] !== purpose) throw badCursor();
+  if (!Array.isArray(value) || value[0] !== purpose || !isStorable(value)) throw badCursor();
   return value.slice(1);
+}
+
+/** Whether Postgres can store every text in it: a cursor is opaque to the limits of a body. Its depth is bounded by its length. */
+function isStorable(value: unknown): boolean {
+  if (typeof value === 'string') return value.isWellFormed() && !value.includes('\u0000');
+  return !Array.isArray(value) || value.every(isStorable);
 }
 
 /** A cursor that this call did not give out. */

@@ -58,6 +58,8 @@ export interface Kind<Spec extends z.ZodObject = z.ZodObject, Status extends z.Z
   readonly outputs: (status: JsonObject) => JsonObject;
   /** May only be declared with a platform key. */
   readonly platformOnly: boolean;
+  /** Scope action that declaring a row needs: "delete" where the row is itself a wish to destroy. */
+  readonly declaring: 'write' | 'delete';
   /** For "once" kinds: a finished row becomes a tombstone after this many seconds. */
   readonly ttlAfterFinishedSeconds: number | null;
   /** Default of the common field deletionProtection. */
@@ -94,6 +96,7 @@ export interface KindInput<Spec extends z.ZodRawShape, Status extends z.ZodRawSh
   readonly holdsData?: boolean;
   readonly protectedByDefault?: boolean;
   readonly platformOnly?: boolean;
+  readonly declaring?: 'write' | 'delete';
   readonly spec: Spec;
   readonly status: Status;
   readonly conditions: readonly string[];
@@ -125,6 +128,7 @@ export function defineKind<Spec extends z.ZodRawShape, Status extends z.ZodRawSh
     protectedByDefault,
     holdsData: input.holdsData ?? false,
     platformOnly: input.platformOnly ?? false,
+    declaring: input.declaring ?? 'write',
     spec: z.strictObject({ ...input.spec, ...commonSpec(protectedByDefault) }),
     status: z.object({ ...input.status }),
     reasons: input.reasons ?? [],

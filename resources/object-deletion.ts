@@ -9,6 +9,7 @@ export const objectDeletion = defineKind({
   plural: 'objectdeletions',
   area: 'storage',
   lifecycle: 'once',
+  declaring: 'delete',
   spec: {
     bucket: z.string().min(1).max(64).describe('Name of the Bucket row').meta({ immutable: true }),
     name: objectKey.meta({ immutable: true }),

@@ -44,7 +44,7 @@ export interface Conditions {
   readonly planHash?: string | undefined;
   readonly requestId?: string | undefined;
   readonly input: object;
-  /** The action that the key's scopes must allow in the kind's area; "write" unless a verb says otherwise. */
+  /** The action that the key's scopes must allow in the kind's area; what the kind says unless a verb says otherwise. */
   readonly scope?: 'write' | 'delete';
 }
 
@@ -71,9 +71,9 @@ export async function applyAll(
   return applyParsed(deps, call, { manifests: parsed, ...conditions });
 }
 
-function permit(call: Call, manifest: Manifest, scope: 'write' | 'delete' = 'write'): void {
-  requireWorkspace(call.principal, manifest.key.workspace);
-  requireScope(call.principal, manifest.kind.area, scope);
+function permit(call: Call, { key, kind }: Manifest, scope: 'write' | 'delete' = kind.declaring): void {
+  requireWorkspace(call.principal, key.workspace);
+  requireScope(call.principal, kind.area, scope);
 }
 
 function refuseSecondWorkspace(manifests: readonly Manifest[]): void {
@@ -134,7 +134,7 @@ export async function patch(
   const key = keyOf(input.key);
   const kind = kindOf(deps, key.kind);
   requireWorkspace(call.principal, key.workspace);
-  requireScope(call.principal, kind.area, input.scope ?? 'write');
+  requireScope(call.principal, kind.area, input.scope ?? kind.declaring);
   const admitted = await withPaths([['patch.spec.', 'patch.']], () =>
     admit(deps, call, {
       workspace: key.workspace,

@@ -53,8 +53,10 @@ export async function createKey(
 ): Promise<CreatedKey> {
   mayManage(call, input.workspace, 'write');
   refuseEscalation(call, input);
-  const expiresAt = futureTime(deps, input.expires_at);
-  return store(deps, call, { input, made: { ...input, expiresAt, lineage: newKeyId() } });
+  const expiresAt = lifeOf(deps, call, input.expires_at);
+  const ratePerSecond = input.ratePerSecond ?? call.caller.ratePerSecond;
+  refuseGreaterRate(deps, call, ratePerSecond);
+  return store(deps, call, { input, made: { ...input, expiresAt, ratePerSecond, lineage: newKeyId() } });
 }
 
 export const rotateKeyInput = z.strictObject({
@@ -75,7 +77,8 @@ export async function rotateKey(
   if (old.revokedAt !== null) {
     throw new ApiError('PRECONDITION_FAILED', 'A revoked key is not rotated. Make a new one with keys.create.');
   }
-  const expiresAt = futureTime(deps, input.expires_at);
+  refuseGreaterRate(deps, call, old.ratePerSecond);
+  const expiresAt = lifeOf(deps, call, input.expires_at);
   return store(deps, call, { input, made: { ...old, expiresAt } });
 }
 
@@ -192,6 +195,31 @@ function refuseEscalation(call: Call, wanted: { readonly class: KeyClass; readon
 function covers(scopes: readonly string[], scope: string): boolean {
   const [area = '*', action = '*'] = scope === '*' ? ['*', '*'] : scope.split(':');
   return allows(scopes, area, action);
+}
+
+/** A tenant has no say in its own rate: its keys give at most the rate they have. Platform keys set any. */
+function refuseGreaterRate(deps: ApiDeps, call: Call, ratePerSecond: number | null): void {
+  const standard = deps.options.ratePerSecondDefault;
+  const max = call.caller.ratePerSecond ?? standard;
+  if (call.principal.workspace === null || (ratePerSecond ?? standard) <= max) return;
+  throw new ApiError('FORBIDDEN', `This key can't give a rate above its own, ${max} procedures a second.`, {
+    path: 'ratePerSecond',
+    allowed: { max },
+    current: ratePerSecond,
+  });
+}
+
+/** When a new key ends: at the time asked for, else with the key that makes it; never later than that key, or no key would ever end. */
+function lifeOf(deps: ApiDeps, call: Call, time: string | null): Ms | null {
+  const own = call.caller.expiresAt;
+  const asked = futureTime(deps, time) ?? own;
+  if (own === null || asked === null || asked <= own) return asked;
+  const max = new Date(own).toISOString();
+  throw new ApiError('FORBIDDEN', `This key ends at ${max} and can't make one that lives longer.`, {
+    path: 'expires_at',
+    allowed: { max },
+    current: time,
+  });
 }
 
 function futureTime(deps: ApiDeps, time: string | null): Ms | null {

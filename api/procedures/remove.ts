@@ -43,7 +43,11 @@ export async function undelete(
   wish: Conditions & { readonly key: ResourceKey },
 ): Promise<Answer> {
   const key = keyOf(wish.key);
-  return change(deps, call, { ...wish, scope: 'write', decide: (context) => admitUndelete(context, key) });
+  return change(deps, call, {
+    ...wish,
+    scope: kindOf(deps, key.kind).declaring,
+    decide: (context) => admitUndelete(context, key),
+  });
 }
 
 async function change(

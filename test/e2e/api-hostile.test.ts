@@ -1,0 +1,106 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { encodeCursor } from '#api/cursors.ts';
+import { bucketManifest, bucketRef, startApi } from './api-support.ts';
+import type { TestApi } from './api-support.ts';
+
+/** What a hostile tenant tried with keys of its own, and must not get. */
+let api: TestApi;
+beforeAll(async () => {
+  api = await startApi();
+  await api.call('resources.apply', { manifest: bucketManifest('mine') });
+});
+afterAll(() => api.close());
+
+const agent = (scopes: readonly string[], more: Parameters<TestApi['key']>[0] = {}): string =>
+  api.key({ workspace: 'acme', class: 'agent', scopes, ...more });
+
+describe('a key that may write and not delete', () => {
+  const deletion = {
+    apiVersion: 'vibn.dev/v1',
+    kind: 'ObjectDeletion',
+    metadata: { workspace: 'acme', name: 'del-1' },
+    spec: { bucket: 'mine', name: 'important.txt' },
+  };
+  const ref = { workspace: 'acme', kind: 'ObjectDeletion', name: 'del-1' };
+
+  it.each([
+    ['resources.apply', { manifest: deletion }],
+    ['resources.apply_all', { manifests: [bucketManifest('mine'), deletion] }],
+    ['resources.patch', { ...ref, patch: { suspend: null } }],
+    ['resources.undelete', ref],
+    ['storage.delete_object', { workspace: 'acme', bucket: 'mine', key: 'important.txt' }],
+  ])('deletes no object by %s', async (procedure, input) => {
+    const { status, error } = await api.call(procedure, input, agent(['storage:read', 'storage:write']));
+    expect({ status, allowed: error.data.allowed }).toEqual({
+      status: 403,
+      allowed: ['storage:delete', 'storage:*'],
+    });
+  });
+
+  it('may declare one with the scope to delete', async () => {
+    const { status } = await api.call('resources.apply', { manifest: deletion }, agent(['storage:delete']));
+    expect(status).toBe(200);
+  });
+});
+
+describe('a key that manages keys', () => {
+  const soon = (): number => Date.now() + 3_600_000;
+  const input = { workspace: 'acme', scopes: ['storage:read'] };
+  const manager = (more: Parameters<TestApi['key']>[0]) => agent(['keys:write', 'storage:read'], more);
+
+  it('gives no greater rate than its own', async () => {
+    const key = manager({ ratePerSecond: 50 });
+    const wider = await api.call('keys.create', { ...input, ratePerSecond: 51 }, key);
+    expect(wider.error.data).toMatchObject({ code: 'FORBIDDEN', path: 'ratePerSecond', allowed: { max: 50 } });
+    const made = await api.call('keys.create', { ...input, ratePerSecond: 50 }, key);
+    expect(made.data).toMatchObject({ ratePerSecond: 50 });
+  });
+
+  it('gives its own rate where none is said', async () => {
+    const made = await api.call('keys.create', input, manager({ ratePerSecond: 50 }));
+    expect(made.data).toMatchObject({ ratePerSecond: 50 });
+  });
+
+  it('gives no more than the default if it has no rate of its own', async () => {
+    const small = await startApi({ options: { ratePerSecondDefault: 200 } });
+    try {
+      const key = small.key({ workspace: 'acme', class: 'agent', scopes: ['*'] });
+      const beyond = await small.call('keys.create', { ...input, ratePerSecond: 201 }, key);
+      expect(beyond.error.data).toMatchObject({ code: 'FORBIDDEN', allowed: { max: 200 } });
+      expect((await small.call('keys.create', input, key)).data).toMatchObject({ ratePerSecond: null });
+    } finally {
+      await small.close();
+    }
+  });
+
+  it('gives no longer life than its own, by making or by rotating', async () => {
+    const expiresAt = soon();
+    const key = manager({ expiresAt });
+    const own = new Date(expiresAt).toISOString();
+    expect((await api.call('keys.create', input, key)).data).toMatchObject({ expiresAt: own });
+    const later = new Date(expiresAt + 1_000).toISOString();
+    const longer = await api.call('keys.create', { ...input, expires_at: later }, key);
+    expect(longer.error.data).toMatchObject({ code: 'FORBIDDEN', path: 'expires_at', allowed: { max: own } });
+    const id = key.split('_')[2];
+    expect((await api.call('keys.rotate', { id }, key)).data).toMatchObject({ expiresAt: own });
+    expect((await api.call('keys.rotate', { id, expires_at: later }, key)).status).toBe(403);
+  });
+
+  it('is not bound by either if it is platform-wide: the admin decides', async () => {
+    const made = await api.call('keys.create', { ...input, ratePerSecond: 100_000 }, api.root);
+    expect(made.data).toMatchObject({ ratePerSecond: 100_000, expiresAt: null });
+  });
+});
+
+describe('a forged cursor', () => {
+  const place = ['acme', 'Bucket', 'mine', '\u0000', 0];
+  it.each([
+    ['resources.list', { cursor: encodeCursor('list', ['acme', '\u0000', 'a']) }],
+    ['resources.list', { cursor: encodeCursor('list', ['acme', 'Bucket', '\ud800']) }],
+    ['storage.buckets.list', { workspace: 'acme', cursor: encodeCursor('list', ['acme', 'Bucket', '\u0000']) }],
+    ['resources.wait', { refs: [bucketRef('mine')], timeoutMs: 0, cursor: encodeCursor('wait', ['Ready', [place]]) }],
+  ])('with text that Postgres cannot store is refused by %s', async (procedure, input) => {
+    const { status, error } = await api.call(procedure, input, agent(['*']));
+    expect({ status, path: error.data.path }).toEqual({ status: 400, path: 'cursor' });
+  });
+});
