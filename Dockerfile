@@ -1,5 +1,5 @@
 # One image for all roles: api, controller, reader, migrate. Choose by command:
-#   docker run … vibn-operator api/main.ts | controller/main.ts | controller/reader.main.ts | controller/store/migrate.main.ts
+#   docker run … vibn-operator api/main.ts | controller/main.ts | controller/reader.main.ts | controller/store/migrate.main.ts | hack/doctor.ts
 FROM node:26-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
@@ -15,6 +15,8 @@ COPY controller ./controller
 COPY reconcilers ./reconcilers
 COPY api ./api
 COPY migrations ./migrations
+COPY hack/doctor.ts ./hack/doctor.ts
+COPY hack/doctor ./hack/doctor
 USER node
 ENTRYPOINT ["node"]
 CMD ["api/main.ts"]

@@ -38,6 +38,16 @@ describe('the effects', () => {
   });
 });
 
+describe('the README', () => {
+  test('names every environment variable that the code reads', () => {
+    const read = /(?:env\[|['"`])['"`]?((?:VIBN|DATABASE)_[A-Z][A-Z_]*[A-Z])['"`]/g;
+    const used = new Set(sources.flatMap((path) => [...textOf(path).matchAll(read)].map((match) => match[1] ?? '')));
+    const readme = textOf('README.md');
+    expect(used.size).toBeGreaterThan(20);
+    expect([...used].filter((name) => !readme.includes(name)).sort()).toEqual([]);
+  });
+});
+
 describe('the repository', () => {
   test('leaves nothing marked for later, and no test focused or still to be written', () => {
     const files = globSync('{api,controller,hack,reconcilers,resources,test,migrations}/**/*.{ts,sql}');

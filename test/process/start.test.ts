@@ -1,11 +1,15 @@
-import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { connectFrom } from '#api/cli/connection.ts';
+import { readManifests } from '#api/cli/manifests.ts';
+import { runCli } from '#api/cli/program.ts';
 import { refusedUp, startUp, until } from '#test/support/up.ts';
 import type { Up } from '#test/support/up.ts';
 
 /** The fixed contract of `npm start` (architecture §8), which scripts rely on. */
+const examples = join(import.meta.dirname, '..', '..', 'hack', 'examples');
 const roles = ['postgres', 'cloud', 'api', 'controller', 'reader'];
 
 describe('npm start', () => {
@@ -46,6 +50,18 @@ describe('npm start', () => {
     await until(() => (up.lines.some((line) => line.includes('All converged')) ? true : null), 60_000);
     const { items } = await up.client.resources.list({ workspace: 'acme' });
     expect(items.length).toBeGreaterThan(2);
+  });
+
+  test.each(
+    readdirSync(examples)
+      .filter((file) => file.endsWith('.yaml'))
+      .sort(),
+  )('converges the example %s, declared by the CLI', async (file) => {
+    const env = { VIBN_API_PORT: new URL(up.apiUrl).port, VIBN_DATA_DIR: up.dataDir };
+    const connect = () => ({ client: connectFrom(env), now: () => Date.now(), env });
+    expect(await runCli(['apply', '-f', join(examples, file)], connect, env)).toBe(0);
+    const refs = readManifests([join(examples, file)]).map(({ workspace, kind, name }) => ({ workspace, kind, name }));
+    expect((await up.client.waitReady(refs, { timeoutMs: 60_000 })).outcome).toBe('met');
   });
 
   test('starts a child that dies again, and leaves the others alone', async () => {
