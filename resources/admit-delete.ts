@@ -17,17 +17,23 @@ export interface DeleteInput {
   readonly ifGeneration?: number;
 }
 
-/** Admits a deletion (architecture §5, Deletion). Null: it is being deleted already, by the same policy. */
+/**
+ * Admits a deletion (architecture §5, Deletion). Null: it is being deleted already, by the same policy. With a plan hash it is a new
+ * generation of the same deletion all the same: what came up on the way (ApprovalRequired) is approved so, inside the same window.
+ */
 export function admitDelete(context: AdmissionContext, input: DeleteInput): RowWrite | null {
   const row = rowOf(context, input.key);
   const kind = context.kinds.get(row.kind);
   if (kind === undefined) throw notFound();
   refuseOtherGeneration(input.key, row, input.ifGeneration);
-  if (row.deletedAt !== null) return null;
+  if (row.deletedAt !== null) {
+    refuseOtherPolicy(row, input.policy);
+    if (input.planHash === undefined) return null;
+  }
   if (row.ownerUid !== null) throw ownedError(context, row);
   refuseUnconfirmed(row, input);
   refuseProtected(row);
-  const policy = input.policy ?? (row.spec['deletionPolicy'] === 'Orphan' ? 'Orphan' : 'Delete');
+  const policy = input.policy ?? row.deletionPolicy ?? (row.spec['deletionPolicy'] === 'Orphan' ? 'Orphan' : 'Delete');
   const approved = approvedDeletion(context, { input, row, policy });
   const after = { ...row, deletedAt: context.snapshot.now, generation: row.generation + 1 };
   return {
@@ -35,12 +41,35 @@ export function admitDelete(context: AdmissionContext, input: DeleteInput): RowW
     uid: row.uid,
     key: input.key,
     policy,
-    undoForMs: kind.holdsData ? undoWindowHours(context, row) * 3_600_000 : 0,
+    undoForMs: undoForMs(context, row, kind.holdsData),
     by: context.principal,
     confirmed: true,
     approved,
     fires: firesOfChange(kind, row, after),
   };
+}
+
+/** A deletion under way keeps its policy: an answer of OK would promise what is not done. */
+function refuseOtherPolicy(row: ResourceRow, policy: DeletionPolicy | undefined): void {
+  if (policy === undefined || policy === row.deletionPolicy) return;
+  const key = { workspace: row.workspace, kind: row.kind, name: row.name };
+  throw new ApiError(
+    'IN_USE',
+    `${keyText(row)} is being deleted with policy ${row.deletionPolicy}. Undelete it, then delete it with policy ${policy}.`,
+    {
+      path: 'policy',
+      current: row.deletionPolicy,
+      remedy: [
+        { id: 'undelete', call: { proc: 'resources.undelete', input: key }, destructive: false, needs: 'declarer' },
+      ],
+    },
+  );
+}
+
+/** ms in which it can be undone: the workspace's window for what holds data, or what is left of it. */
+function undoForMs(context: AdmissionContext, row: ResourceRow, holdsData: boolean): number {
+  if (row.deletedAt !== null) return Math.max(0, (row.undoUntil ?? 0) - context.snapshot.now);
+  return holdsData ? undoWindowHours(context, row) * 3_600_000 : 0;
 }
 
 function refuseUnconfirmed(row: ResourceRow, input: DeleteInput): void {
@@ -81,7 +110,7 @@ function approvedDeletion(
   const { input, row, policy } = wish;
   if (input.planHash !== undefined) {
     const desired = desiredDigest({ op: 'delete', key: input.key, policy });
-    return approvedActions(context.snapshot, {
+    return approvedActions(context, {
       hash: input.planHash,
       key: input.key,
       generation: row.generation,
