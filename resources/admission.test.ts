@@ -293,6 +293,17 @@ describe('a plan hash', () => {
     expect(result[0]?.write).toMatchObject({ op: 'update', newGeneration: true, approved: ['d1'] });
   });
 
+  test.each(['agent', 'ci'] as const)('of what cannot be undone is not quoted by a key of class %s', (keyClass) => {
+    const final = { ...plan, actions: [...plan.actions, { digest: 'd2', risk: 'irreversible' }] };
+    const quoted = (principal: Principal) =>
+      admitApply(world([makeRow({ spec: defaults })], { plan: final, principal }), [
+        { manifest: manifest({ text: 'x' }), planHash: 'h' },
+      ]);
+    const data = refusal(() => quoted({ ...agent, class: keyClass }));
+    expect(data).toMatchObject({ code: 'APPROVAL_REQUIRED', path: 'planHash', allowed: ['human', 'sre'] });
+    expect(quoted(human)[0]?.write).toMatchObject({ approved: ['d1', 'd2'] });
+  });
+
   test.each([
     ['unknown', undefined],
     ['expired', { ...plan, expiresAt: 9_999 }],

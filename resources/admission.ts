@@ -17,7 +17,7 @@ import type { Manifest } from './manifest.ts';
 import type { MutationSnapshot, RowWrite, StoredPlan } from './mutation.ts';
 import { keyText } from './reference.ts';
 import type { KindRegistry } from './registry.ts';
-import type { Principal, ResourceKey, ResourceRow } from './resource.ts';
+import type { KeyClass, Principal, ResourceKey, ResourceRow } from './resource.ts';
 import { immutablePaths, stickyFields } from './schema-marks.ts';
 
 /** Rows a workspace may have, of all kinds, unless its quota says otherwise. */
@@ -328,7 +328,7 @@ export function desiredDigest(
 function approvedBy(context: AdmissionContext, item: Prepared): readonly string[] {
   if (item.input.planHash === undefined) return [];
   const wish = desiredDigest({ op: 'apply', key: item.input.manifest.key, spec: item.spec });
-  return approvedActions(context.snapshot, {
+  return approvedActions(context, {
     hash: item.input.planHash,
     key: item.input.manifest.key,
     generation: item.row?.generation ?? 0,
@@ -336,17 +336,33 @@ function approvedBy(context: AdmissionContext, item: Prepared): readonly string[
   });
 }
 
-/** The action digests that a quoted plan approves. Throws PLAN_STALE, naming what moved. */
+/**
+ * The action digests that a quoted plan approves. Throws PLAN_STALE, naming what moved; APPROVAL_REQUIRED if a key of no person quotes what
+ * can not be undone (security.md, Risk gates): it could plan and approve that alone.
+ */
 export function approvedActions(
-  snapshot: MutationSnapshot,
+  { snapshot, principal }: AdmissionContext,
   quoted: { hash: string; key: ResourceKey; generation: number; wish: string },
 ): readonly string[] {
   const { plan } = snapshot;
   const stale = staleness(plan, snapshot.now, quoted);
-  if (stale === null && plan !== null) return plan.actions.map((action) => action.digest);
+  if (stale === null && plan !== null) {
+    refuseIrreversible(principal, plan);
+    return plan.actions.map((action) => action.digest);
+  }
   throw new ApiError('PLAN_STALE', `The plan hash can't be used: ${stale}. Ask resources.plan again.`, {
     path: 'planHash',
   });
+}
+
+function refuseIrreversible(principal: Principal, plan: StoredPlan): void {
+  const people: readonly KeyClass[] = ['human', 'sre'];
+  if (people.includes(principal.class) || plan.actions.every((action) => action.risk !== 'irreversible')) return;
+  throw new ApiError(
+    'APPROVAL_REQUIRED',
+    `The plan has an action that can never be undone, which a key of class ${principal.class} can't approve. Have a key of class human quote it.`,
+    { path: 'planHash', allowed: people, current: principal.class },
+  );
 }
 
 function staleness(

@@ -8,7 +8,7 @@ import { answersOf, single } from '#api/answers.ts';
 import type { Answer } from '#api/answers.ts';
 import { kindOf } from '#api/context.ts';
 import type { ApiDeps, Call } from '#api/context.ts';
-import { requireScope, requireWorkspace } from '#api/scopes.ts';
+import { requirePlatform, requireScope, requireWorkspace } from '#api/scopes.ts';
 import type { Conditions } from './apply.ts';
 import { defined, generationInput, keyInput, keyOf, planHashInput, requestIdInput, storable } from './inputs.ts';
 
@@ -62,6 +62,7 @@ async function change(
   const key = keyOf(input.key);
   const kind = kindOf(deps, key.kind);
   requireWorkspace(call.principal, key.workspace);
+  if (kind.platformOnly) requirePlatform(call.principal);
   requireScope(call.principal, kind.area, input.scope);
   const admitted = await admit(deps, call, {
     workspace: key.workspace,

@@ -43,6 +43,19 @@ describe('a key that may write and not delete', () => {
   });
 });
 
+describe('the Workspace', () => {
+  const ref = { workspace: 'acme', kind: 'Workspace', name: 'acme' };
+
+  it.each(['resources.delete', 'resources.undelete'])("is not the tenant's own to %s", async (procedure) => {
+    const input = procedure === 'resources.delete' ? { ...ref, confirm: 'acme' } : ref;
+    const human = api.key({ workspace: 'acme', class: 'human', scopes: ['*'] });
+    expect((await api.call(procedure, input, human)).error.data).toMatchObject({
+      code: 'FORBIDDEN',
+      allowed: ['platform'],
+    });
+  });
+});
+
 describe('a key that manages keys', () => {
   const soon = (): number => Date.now() + 3_600_000;
   const input = { workspace: 'acme', scopes: ['storage:read'] };
