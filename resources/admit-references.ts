@@ -63,8 +63,12 @@ interface Graph {
 
 function refuseCycle(start: Proposed, rows: ReadonlyMap<string, ResourceRow>, graph: Graph): void {
   const first = keyText(start.key);
+  /** How far from the start a row was when it was walked from: again only from farther, or a ladder of pairs has 2^depth ways. */
+  const walkedAt = new Map<string, number>();
   const walk = (key: string, path: readonly string[]): void => {
     if (path.length > needsDepthMax) throw cycle(start, [...path, key], `longer than ${needsDepthMax} references`);
+    if ((walkedAt.get(key) ?? -1) >= path.length) return;
+    walkedAt.set(key, path.length);
     for (const next of needsOf(key, rows, graph)) {
       if (next === first) throw cycle(start, [...path, key, next], 'circular');
       if (!path.includes(next)) walk(next, [...path, key]);
