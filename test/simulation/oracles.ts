@@ -38,9 +38,11 @@ export function watchOracles(options: OracleOptions): Truth {
   const { world } = options;
   const truth = createTruth(options);
   const plans = createPlans(world);
+  const fences = createFences(world);
   world.observe((effect) => {
     plans.look(effect);
     if (!effect.mutating) return;
+    if (effect.door === 'store') fences.look(effect);
     if (effect.door === 'provider' || effect.op === 'engine.settleRemoval') objects(options);
     truth.look(effect);
   });
@@ -130,6 +132,29 @@ function leased(world: BareWorld, effect: Effect): string {
   throw new Violation(
     `O7: ${effect.worker} calls ${effect.op} for ${effect.subject}, held by ${holders}, now ${String(world.now())}`,
   );
+}
+
+/** Decisions that need the claim's epoch (architecture §2, law 13). */
+const fenced =
+  /^engine\.(settle|settleDeclare|settleRemoval|announce|markSending|extend|beginFinalizing|clearFinalizing|beginRecreate)$/;
+
+/** O7: a fenced write of somebody who did not hold the row has changed nothing of it. */
+function createFences(world: BareWorld): { look(effect: Effect): void } {
+  const before = new Map<string, { readonly holder: string | null; readonly row: unknown; readonly work: unknown }>();
+  return {
+    look({ op, worker, subject }) {
+      const tables = tablesOf(world);
+      for (const uid of fenced.test(op) ? subject.split(',') : []) {
+        const was = before.get(uid);
+        if (was === undefined || was.holder === worker) continue;
+        if (tables?.rows.get(uid) === was.row && tables?.work.get(uid) === was.work) continue;
+        throw new Violation(`O7: ${op} of ${worker} was accepted for ${uid}, which ${String(was.holder)} held`);
+      }
+      before.clear();
+      for (const [uid, work] of tables?.work ?? [])
+        before.set(uid, { holder: work.holder, row: tables?.rows.get(uid), work });
+    },
+  };
 }
 
 /**

@@ -39,10 +39,6 @@ export function mutationSnapshot(db: MemoryDatabase, tables: Shard, input: Snaps
   };
 }
 
-export interface WriteContext {
-  readonly requestId: string | null;
-}
-
 /** Carries out decided writes in their order: version, generation, revision, wake and topics of each. Answers the rows. */
 export function applyWrites(
   db: MemoryDatabase,

@@ -1,4 +1,4 @@
-import type { Json, JsonObject } from '#resources/json.ts';
+import type { JsonObject } from '#resources/json.ts';
 import type { ResourceKey, ResourceRow } from '#resources/resource.ts';
 import type { Clouds } from '#test/simulation/clouds.ts';
 
@@ -45,12 +45,6 @@ export interface Drift {
 }
 
 export type Named = Pick<ResourceRow, 'uid' | 'workspace' | 'name' | 'status'>;
-
-/** An object at some provider that bears a mark of ours. */
-export interface MarkedObject {
-  readonly uid: string;
-  readonly location: Json;
-}
 
 export const workspaceName = 'acme';
 
