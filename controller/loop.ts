@@ -16,8 +16,8 @@ import type { Wake } from './queue/wake.ts';
  * THE loop of the engine: wait → claim → pass → settle, as many at a time as there are slots. Nothing else loops over work.
  *
  * L1  Every claimed row ends in one settle, or its lease lapses: a pass that is lost, cut off or crashed holds nothing up.
- * L2  A pass that outlives its time is cut off: it may send nothing more, and settles as DeadlineExceeded, or as unknown if a call
- *     that changes something is still under way.
+ * L2  A pass that outlives its time is cut off: it may send nothing more, and settles as DeadlineExceeded. While a call that changes
+ *     something is still under way its row is not given back: the lease covers that call, and whoever takes the row over then knows.
  */
 export interface LoopDeps {
   readonly wake: Wake;
@@ -104,7 +104,7 @@ async function withinTime(deps: LoopDeps, pass: Pass): Promise<Outcome | null> {
   const { clock } = deps.finish.pass;
   const { record, lease } = pass.scope;
   let cancel = (): void => undefined;
-  const late = new Promise<Outcome>((resolve) => {
+  const late = new Promise<Outcome | null>((resolve) => {
     cancel = clock.after(passMs(deps, pass.reconciler), () => resolve(cutOff(pass)));
   });
   const lost = lease.lost.then(() => {
@@ -116,9 +116,9 @@ async function withinTime(deps: LoopDeps, pass: Pass): Promise<Outcome | null> {
   return outcome;
 }
 
-function cutOff({ scope: { record } }: Pass): Outcome {
+function cutOff({ scope: { record } }: Pass): Outcome | null {
   record.closed = true;
+  if (record.openMutations > 0) return null;
   const message = 'The pass took longer than it may and was broken off; what it had seen so far is kept.';
-  if (record.openMutations === 0) return { type: 'bug', reason: 'DeadlineExceeded', message };
-  return { type: 'unknown', reason: 'UpdateOutcomeUnknown', message, retryAfterMs: null };
+  return { type: 'bug', reason: 'DeadlineExceeded', message };
 }

@@ -109,3 +109,26 @@ describe('a store that does not answer', () => {
     expect(provider.writes).toEqual(['write one']);
   });
 });
+
+describe('a pass that outlives its time while a change is under way', () => {
+  it('does not give its row back before nothing of it can land any more', async () => {
+    const { apply, clock, read, provider } = await createBench();
+    let look = (): void => undefined;
+    let land = (): void => undefined;
+    provider.beforeLook = () => new Promise((resolve) => (look = resolve));
+    provider.beforeWrite = () => new Promise((resolve) => (land = resolve));
+    await apply(Thing, 'one', { text: 'first' });
+    await clock.advance(50_000);
+    look();
+    await clock.advance(12_000);
+    // Its minute is over, and its call has another 18 s. An edit comes, and what the first call does takes effect after that.
+    provider.beforeLook = () => Promise.resolve();
+    provider.beforeWrite = () => Promise.resolve();
+    await apply(Thing, 'one', { text: 'second' });
+    await clock.advance(5_000);
+    land();
+    await clock.advance(3 * minute);
+    expect(provider.objects.get('Thing-one')).toBe('second');
+    expect(said(await read(Thing, 'one'))).toMatchObject({ Ready: 'True/Available' });
+  });
+});
