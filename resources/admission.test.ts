@@ -3,6 +3,7 @@ import { admitDelete, admitUndelete } from './admit-delete.ts';
 import { admitApply, desiredDigest, workspaceRowsMax } from './admission.ts';
 import type { AdmissionContext } from './admission.ts';
 import { admitChildren } from './children.ts';
+import { needsDepthMax } from './admit-references.ts';
 import { ApiError } from './errors.ts';
 import type { JsonObject } from './json.ts';
 import { parseManifest } from './manifest.ts';
@@ -205,6 +206,16 @@ describe('apply', () => {
     ].map((one) => ({ manifest: one }));
     expect(refusal(() => admitApply(world([]), circle))).toMatchObject({ code: 'CYCLE', path: 'manifests[0].spec' });
     expect(refusal(() => admitApply(world([]), [{ manifest: manifest({ after: 'one' }) }])).code).toBe('CYCLE');
+  });
+
+  test('looks at a wide graph of references once each, and refuses a chain that is too long', () => {
+    const chain = Array.from({ length: needsDepthMax + 2 }, (_, index) =>
+      manifest({ after: `n${index + 1}` }, `n${index}`, `manifests[${index}]`),
+    );
+    const last = manifest({}, `n${needsDepthMax + 2}`, 'manifests[99]');
+    const all = [...chain, last].map((one) => ({ manifest: one }));
+    expect(refusal(() => admitApply(world([]), all))).toMatchObject({ code: 'CYCLE', path: 'manifests[0].spec' });
+    expect(admitApply(world([]), all.slice(-needsDepthMax))).toHaveLength(needsDepthMax);
   });
 
   test('refuses a row being deleted, and offers undelete and wait', () => {
