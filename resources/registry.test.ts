@@ -30,7 +30,7 @@ describe('shards', () => {
   });
 
   test('spread slugs evenly', () => {
-    const counts = new Array<number>(shardCount).fill(0);
+    const counts = Array.from({ length: shardCount }, () => 0);
     for (let index = 0; index < 6400; index += 1) counts[shardOf(`tenant${index}`)]! += 1;
     expect(Math.min(...counts)).toBeGreaterThan(50);
     expect(Math.max(...counts)).toBeLessThan(160);
