@@ -20,6 +20,11 @@ export function mergePatch(target: Json | undefined, patch: Json): Json {
   return merged;
 }
 
+/** The object without what is null in it, at any depth: some SDKs write "not set" so. */
+export function withoutNull(value: JsonObject): JsonObject {
+  return mergePatch({}, value) as JsonObject;
+}
+
 /** Equality of JSON values; the order of an object's keys means nothing. */
 export function sameJson(a: Json | undefined, b: Json | undefined): boolean {
   if (a === b) return true;

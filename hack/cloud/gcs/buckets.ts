@@ -2,13 +2,21 @@
 
 import type { Identity } from '#hack/cloud/iam/model.ts';
 import { counterEtag, type Binding } from '#hack/cloud/iam/policy.ts';
-import { isObject, mergePatch, type Json, type JsonObject } from '#hack/cloud/json.ts';
+import { isObject, mergePatch, withoutNull, type Json, type JsonObject } from '#hack/cloud/json.ts';
 import { demand, demandOnProject, may } from './access.ts';
 import { isoTime, normaliseFields, sameFields, WRITABLE_FIELDS, type BucketFields } from './bucket-fields.ts';
 import { nextGeneration, objectGroup, type BucketRecord, type GcsContext } from './context.ts';
-import { bucketMissing, conflict, forbidden, invalid, required } from './errors.ts';
+import { ACCESS_LISTS, bucketMissing, conflict, forbidden, invalid, notModelled, required } from './errors.ts';
 import { bucketNameProblem, needsDomainProof } from './names.ts';
-import { checkPreconditions, decodePageToken, encodePageToken, int64, pageSize, type Query } from './preconditions.ts';
+import {
+  boolean,
+  checkPreconditions,
+  decodePageToken,
+  encodePageToken,
+  int64,
+  pageSize,
+  type Query,
+} from './preconditions.ts';
 
 const ALREADY_YOURS = 'Your previous request to create the named bucket succeeded and you already own it.';
 const TAKEN =
@@ -33,7 +41,7 @@ export class Buckets {
     if (needsDomainProof(name))
       throw forbidden('The bucket you tried to create is a domain name owned by another user.');
     const nowMs = context.clock.now();
-    const fields = normaliseFields(writable(body), { name, nowMs, previous: undefined });
+    const fields = normaliseFields(withoutNull(writable(body)), { name, nowMs, previous: undefined });
     refuseLegacyAcl(fields, query, body);
     const existing = context.tables.buckets.get(name);
     if (existing !== undefined)
@@ -46,7 +54,7 @@ export class Buckets {
       metageneration: 1,
       createdMs: nowMs,
       updatedMs: nowMs,
-      objectRetention: query.get('enableObjectRetention') === 'true',
+      objectRetention: boolean(query, 'enableObjectRetention'),
       fields,
       policy: { version: 1, revision: 1, bindings: defaultBindings(project, fields) },
     };
@@ -55,7 +63,7 @@ export class Buckets {
   }
 
   get(identity: Identity, name: string, query: Query): JsonObject {
-    if (query.get('softDeleted') === 'true') return this.resource(this.#deleted(identity, name, query));
+    if (boolean(query, 'softDeleted')) return this.resource(this.#deleted(identity, name, query));
     const bucket = this.existing(name);
     demand(this.#context, identity, { permission: 'storage.buckets.get', bucket });
     checkPreconditions(query, bucket, { read: true });
@@ -67,7 +75,7 @@ export class Buckets {
     const project = query.get('project');
     if (project === null || project === '') throw required('project');
     demandOnProject(context, identity, { permission: 'storage.buckets.list', project });
-    const table = query.get('softDeleted') === 'true' ? context.tables.deletedBuckets : context.tables.buckets;
+    const table = boolean(query, 'softDeleted') ? context.tables.deletedBuckets : context.tables.buckets;
     const prefix = query.get('prefix') ?? '';
     const after = decodePageToken(query);
     const size = pageSize(query);
@@ -92,7 +100,7 @@ export class Buckets {
 
   /** PUT: what the body leaves out returns to its default. */
   update(identity: Identity, name: string, change: { query: Query; body: JsonObject }): JsonObject {
-    return this.#change(identity, this.existing(name), { ...change, wanted: writable(change.body) });
+    return this.#change(identity, this.existing(name), { ...change, wanted: withoutNull(writable(change.body)) });
   }
 
   delete(identity: Identity, name: string, query: Query): void {
@@ -231,7 +239,8 @@ function refuseLegacyAcl(fields: BucketFields, query: Query, body: JsonObject): 
     query.has('predefinedDefaultObjectAcl') ||
     Array.isArray(body['acl']) ||
     Array.isArray(body['defaultObjectAcl']);
-  if (asked && usesUniformAccess(fields)) throw invalid(LEGACY_ACL);
+  if (!asked) return;
+  throw usesUniformAccess(fields) ? invalid(LEGACY_ACL) : notModelled(ACCESS_LISTS);
 }
 
 /** Whether access is by policy alone. */

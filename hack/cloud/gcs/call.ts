@@ -1,12 +1,18 @@
 // A request on its way into the storage model: decoded once, authenticated when it is carried out.
 
+import { gunzipSync } from 'node:zlib';
 import type { CloudRequest, CloudResponse, Operation } from '#hack/cloud/door.ts';
 import type { CallKind } from '#hack/cloud/faults.ts';
 import type { Identity } from '#hack/cloud/iam/model.ts';
 import { isObject, type JsonObject } from '#hack/cloud/json.ts';
 import { GcsError, jsonError, tooManyRequests, unauthenticated, unavailable } from './errors.ts';
 import type { GcsModel } from './model.ts';
-import type { Query } from './preconditions.ts';
+import { linkedTo } from './object-resource.ts';
+import { unlessUnchanged, type Query } from './preconditions.ts';
+import { refuseUnmodelled } from './unmodelled.ts';
+
+/** As http-door's limit on bodies: a small request must not unpack to what no request may bring. */
+const UNPACKED_BYTES_MAX = 256 * 1024 * 1024;
 
 export interface Call {
   readonly model: GcsModel;
@@ -68,6 +74,17 @@ export function xmlIdentity(call: Call): Identity {
   }
 }
 
+/** The request with its body unpacked: Java's SDK compresses JSON. At the XML API the same header describes the object instead. */
+export function unpacked(request: CloudRequest): CloudRequest {
+  const { body, headers } = request;
+  if (headers['content-encoding'] !== 'gzip' || body === undefined || body.length === 0) return request;
+  try {
+    return { ...request, body: gunzipSync(body, { maxOutputLength: UNPACKED_BYTES_MAX }) };
+  } catch {
+    return request; // not gzip after all: the parser of the body says so
+  }
+}
+
 /** The JSON body; an absent one is {}. Throws 400. */
 export function jsonBody(body: Buffer | undefined): JsonObject {
   if (body === undefined || body.length === 0) return {};
@@ -90,7 +107,12 @@ export function operationOf(route: Route, call: Call, form: ErrorForm = jsonErro
     op: route.op,
     name: route.name?.(call) ?? call.params.join('/'),
     kind: route.kind,
-    run: () => answered(call.model, form, () => asResponse(route.run(call))),
+    run: () =>
+      answered(call.model, form, () => {
+        refuseUnmodelled(call, route.kind);
+        const response = linkedTo(call.request.headers['host'], asResponse(route.run(call)));
+        return route.kind === 'get' ? unlessUnchanged(call.request, response) : response;
+      }),
     empty: () => (route.kind === 'list' ? asResponse(route.empty?.(call) ?? emptyList(route)) : form(missing())),
     failure: (kind) =>
       form(kind === 'throttled' ? tooManyRequests('The project exceeded the rate limit.') : unavailable()),

@@ -83,6 +83,17 @@ export const conflict = (message: string, xmlCode = 'BucketAlreadyExists'): GcsE
 export const tooManyRequests = (message: string): GcsError =>
   new GcsError({ status: 429, reason: 'rateLimitExceeded', message, xmlCode: 'SlowDown' });
 
+export const ACCESS_LISTS = 'access control lists; use uniform bucket-level access';
+
+/** 501: the provider has it, this cloud does not. Better than an answer that looks like the thing asked for being missing. */
+export const notModelled = (what: string): GcsError =>
+  new GcsError({
+    status: 501,
+    reason: 'notImplemented',
+    message: `The local cloud does not model ${what}.`,
+    xmlCode: 'NotImplemented',
+  });
+
 export const unavailable = (): GcsError =>
   new GcsError({
     status: 503,

@@ -7,7 +7,7 @@ import { demandOnProject } from './access.ts';
 import { isoTime } from './bucket-fields.ts';
 import { randomText, type GcsContext, type HmacKeyRecord } from './context.ts';
 import { conditionNotMet, GcsError, invalid, required } from './errors.ts';
-import { decodePageToken, encodePageToken, pageSize, type Query } from './preconditions.ts';
+import { boolean, decodePageToken, encodePageToken, pageSize, type Query } from './preconditions.ts';
 
 /** Keys of one account that are not deleted. */
 const KEYS_PER_ACCOUNT_MAX = 10;
@@ -65,7 +65,7 @@ export class HmacKeys {
       .filter((accessId) => accessId > after)
       .flatMap((accessId) => hmacKeys.get(accessId) ?? [])
       .filter((key) => key.project === project && (email === undefined || key.email === email))
-      .filter((key) => key.state !== 'DELETED' || query.get('showDeletedKeys') === 'true');
+      .filter((key) => key.state !== 'DELETED' || boolean(query, 'showDeletedKeys'));
     const page = found.slice(0, size);
     const last = page.at(-1);
     const more = found.length > size && last !== undefined ? { nextPageToken: encodePageToken(last.accessId) } : {};

@@ -3,6 +3,7 @@
 import type { CallLog } from '#hack/cloud/call-log.ts';
 import { perform, type CloudRequest, type Delivery, type DoorContext } from '#hack/cloud/door.ts';
 import type { Faults } from '#hack/cloud/faults.ts';
+import { isBatch, performBatch } from './batch.ts';
 import type { GcsModel } from './model.ts';
 import { GCS_OPS, GcsRouter } from './router.ts';
 
@@ -19,5 +20,6 @@ export function openGcs(
   const router = new GcsRouter(model);
   const door: DoorContext = { provider: 'gcs', clock: model.clock, state: model.state, ...surroundings };
   surroundings.faults.registerProvider('gcs', GCS_OPS);
-  return { handle: (request) => perform(door, router.route(request)) };
+  const handle = (request: CloudRequest): Delivery => perform(door, router.route(request));
+  return { handle: (request) => (isBatch(request) ? performBatch(request, handle) : handle(request)) };
 }

@@ -12,15 +12,22 @@ export interface RelatedParts {
 
 /** Splits the body at its boundary. Throws 400 unless there are exactly two parts. */
 export function parseRelated(contentType: string | undefined, body: Buffer): RelatedParts {
-  const match = /^multipart\/related;.*boundary=(?:"([^"]+)"|([^;\s]+))/i.exec(contentType ?? '');
-  const boundary = match?.[1] ?? match?.[2];
-  if (boundary === undefined) throw invalid('Bad content type. Please use multipart/related with a boundary.');
+  const boundary = boundaryOf(contentType, 'related');
   const parts = splitParts(body, Buffer.from(`--${boundary}`));
   const [metadata, media] = parts;
   if (metadata === undefined || media === undefined || parts.length !== 2) {
     throw invalid(`Multipart must have exactly two parts, this one has ${parts.length}.`);
   }
   return { fields: jsonBody(metadata.content), contentType: media.headers.get('content-type'), bytes: media.content };
+}
+
+/** The boundary that a multipart content type names. Throws 400 for another type, or without one. */
+export function boundaryOf(contentType: string | undefined, subtype: 'related' | 'mixed'): string {
+  const match = /^multipart\/(\w+);.*boundary=(?:"([^"]+)"|([^;\s]+))/i.exec(contentType ?? '');
+  const boundary = match?.[2] ?? match?.[3];
+  if (boundary === undefined || match?.[1]?.toLowerCase() !== subtype)
+    throw invalid(`Bad content type. Please use multipart/${subtype} with a boundary.`);
+  return boundary;
 }
 
 interface Part {

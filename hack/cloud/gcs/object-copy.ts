@@ -1,4 +1,4 @@
-// Server-side copies: compose, rewrite, copy.
+// Server-side copies: compose, rewrite, copy, move.
 
 import type { Identity } from '#hack/cloud/iam/model.ts';
 import { isObject, textOf, type Json, type JsonObject } from '#hack/cloud/json.ts';
@@ -88,6 +88,24 @@ export class ObjectCopies {
       bytes,
       componentCount: object.componentCount,
     });
+  }
+
+  /** moveTo: the object under another name of its bucket, metadata and all; the source is deleted in the same step. */
+  move(identity: Identity, request: CopyRequest): JsonObject {
+    if (request.source.name === request.target.name) throw invalid('Source and destination are the same object.');
+    const { bucket, object } = this.#objects.find(identity, request.source, new URLSearchParams());
+    checkPreconditions(request.query, object, { read: false, prefix: 'Source' });
+    const { componentCount, fields } = object;
+    const bytes = bytesOf(this.#context, bucket, object);
+    const moved = this.#objects.insert(identity, {
+      ...request.target,
+      query: request.query,
+      fields,
+      bytes,
+      componentCount,
+    });
+    this.#objects.delete(identity, request.source, new URLSearchParams());
+    return moved;
   }
 
   #component(identity: Identity, bucket: string, source: Json): ReturnType<Objects['read']> {

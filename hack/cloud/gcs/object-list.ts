@@ -5,8 +5,8 @@ import type { JsonObject } from '#hack/cloud/json.ts';
 import { demand } from './access.ts';
 import type { Buckets } from './buckets.ts';
 import { objectGroup, type BucketRecord, type GcsContext, type ObjectRecord } from './context.ts';
-import { invalid } from './errors.ts';
-import { decodePageToken, encodePageToken, pageSize, type Query } from './preconditions.ts';
+import { invalid, notModelled } from './errors.ts';
+import { boolean, decodePageToken, encodePageToken, pageSize, type Query } from './preconditions.ts';
 
 export interface ObjectPage {
   readonly items: readonly ObjectRecord[];
@@ -24,7 +24,8 @@ export function listObjects(
   const { identity, query } = call;
   const bucket = buckets.existing(call.bucket);
   demand(context, identity, { permission: 'storage.objects.list', bucket });
-  if (query.has('matchGlob')) throw invalid('matchGlob is not modelled by this cloud; use prefix and delimiter.');
+  // Go's SDK sends the parameter empty.
+  if (query.get('matchGlob')) throw notModelled('matchGlob; use prefix and delimiter');
   const filter = readFilter(query);
   const size = pageSize(query);
   const items: ObjectRecord[] = [];
@@ -64,13 +65,13 @@ interface Filter {
 }
 
 function readFilter(query: Query): Filter {
-  const versions = query.get('versions') === 'true';
-  const softDeleted = query.get('softDeleted') === 'true';
+  const versions = boolean(query, 'versions');
+  const softDeleted = boolean(query, 'softDeleted');
   if (versions && softDeleted) throw invalid('versions and softDeleted cannot be listed together.');
   return {
     prefix: query.get('prefix') ?? '',
     delimiter: query.get('delimiter') ?? '',
-    includeTrailing: query.get('includeTrailingDelimiter') === 'true',
+    includeTrailing: boolean(query, 'includeTrailingDelimiter'),
     start: query.get('startOffset') ?? '',
     end: query.get('endOffset') || undefined,
     after: decodePageToken(query),

@@ -3,7 +3,7 @@
 import { gunzipSync } from 'node:zlib';
 import type { CloudRequest, CloudResponse } from '#hack/cloud/door.ts';
 import { counterEtag } from '#hack/cloud/iam/policy.ts';
-import type { JsonObject } from '#hack/cloud/json.ts';
+import { isObject, type Json, type JsonObject } from '#hack/cloud/json.ts';
 import { isoTime } from './bucket-fields.ts';
 import type { BucketRecord, ObjectRecord } from './context.ts';
 import { GcsError } from './errors.ts';
@@ -11,7 +11,7 @@ import { policyExpiryMs } from './protection.ts';
 
 const API = 'https://www.googleapis.com';
 
-/** The JSON API's object resource. */
+/** The JSON API's object resource. `mediaLink` is at the provider's own host: see linkedTo. */
 export function objectResource(bucket: BucketRecord, object: ObjectRecord): JsonObject {
   const encoded = encodeURIComponent(object.name);
   const path = `/storage/v1/b/${object.bucket}/o/${encoded}`;
@@ -41,6 +41,26 @@ export function objectResource(bucket: BucketRecord, object: ObjectRecord): Json
     ...(object.deleted === undefined
       ? {}
       : { softDeleteTime: isoTime(object.deleted.softMs), hardDeleteTime: isoTime(object.deleted.hardMs) }),
+  };
+}
+
+/** An answer whose download links lead to the host that was called, as the provider's do; some SDKs download only there. */
+export function linkedTo(host: string | undefined, response: CloudResponse): CloudResponse {
+  const { body } = response;
+  if (host === undefined || body === undefined || Buffer.isBuffer(body)) return response;
+  const relink = (value: Json | undefined): Json | undefined =>
+    isObject(value) && typeof value['mediaLink'] === 'string'
+      ? { ...value, mediaLink: value['mediaLink'].replace(API, `http://${host}`) }
+      : value;
+  const given = relink(body as JsonObject) as JsonObject;
+  const { items, resource } = given;
+  return {
+    ...response,
+    body: {
+      ...given,
+      ...(Array.isArray(items) ? { items: (items as Json[]).map(relink) } : {}),
+      ...(resource === undefined ? {} : { resource: relink(resource) }),
+    },
   };
 }
 

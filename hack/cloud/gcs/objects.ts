@@ -1,18 +1,21 @@
 // Objects: write, read, change, delete, restore. Wire facts: gcp-aws §2.1 to §2.5. Copies are in object-copy.ts, lists in object-list.ts.
 
 import type { Identity } from '#hack/cloud/iam/model.ts';
-import { isObject, mergePatch, sameJson, type JsonObject } from '#hack/cloud/json.ts';
+import { isObject, mergePatch, sameJson, withoutNull, type JsonObject } from '#hack/cloud/json.ts';
 import { demand, may } from './access.ts';
 import { usesUniformAccess, type Buckets } from './buckets.ts';
 import { crc32cBase64, md5Base64 } from './checksums.ts';
 import { versionKey, type BucketRecord, type GcsContext, type ObjectRecord } from './context.ts';
-import { forbidden, invalid, objectMissing, required } from './errors.ts';
+import { ACCESS_LISTS, forbidden, invalid, notModelled, objectMissing, required } from './errors.ts';
 import { STORAGE_CLASSES } from './lifecycle-rules.ts';
 import { objectNameProblem } from './names.ts';
 import { normaliseObjectFields, OBJECT_FIELDS } from './object-fields.ts';
 import { objectResource } from './object-resource.ts';
 import { bytesOf, displace, erase, findObject, liveObject, replaceRecord, writeObject } from './object-store.ts';
-import { checkPreconditions, int64, type Query } from './preconditions.ts';
+import { boolean, checkPreconditions, int64, type Query } from './preconditions.ts';
+
+const LEGACY_ACL =
+  'Cannot insert legacy ACL for an object when uniform bucket-level access is enabled. Read more at https://cloud.google.com/storage/docs/uniform-bucket-level-access';
 
 /** Which object a call is about. */
 export interface ObjectRef {
@@ -48,10 +51,10 @@ export class Objects {
   insert(identity: Identity, request: InsertRequest): JsonObject {
     const context = this.#context;
     const bucket = this.admitInsert(identity, request);
-    const override = request.query.get('overrideUnlockedRetention') === 'true';
+    const override = boolean(request.query, 'overrideUnlockedRetention');
     const wanted =
       bucket.fields['defaultEventBasedHold'] === true ? { eventBasedHold: true, ...request.fields } : request.fields;
-    const fields = normaliseObjectFields(wanted, {
+    const fields = normaliseObjectFields(withoutNull(wanted), {
       nowMs: context.clock.now(),
       retentionAllowed: bucket.objectRetention,
       override,
@@ -81,20 +84,14 @@ export class Objects {
     if (live !== undefined) demand(context, identity, { permission: 'storage.objects.delete', bucket, object: name });
     if (request.fields['retention'] !== undefined)
       demand(context, identity, { permission: 'storage.objects.setRetention', bucket, object: name });
-    if (
-      (request.query.has('predefinedAcl') || request.fields['acl'] !== undefined) &&
-      usesUniformAccess(bucket.fields)
-    ) {
-      throw invalid(
-        'Cannot insert legacy ACL for an object when uniform bucket-level access is enabled. Read more at https://cloud.google.com/storage/docs/uniform-bucket-level-access',
-      );
-    }
+    if (request.query.has('predefinedAcl') || request.fields['acl'] !== undefined)
+      throw usesUniformAccess(bucket.fields) ? invalid(LEGACY_ACL) : notModelled(ACCESS_LISTS);
     checkPreconditions(request.query, live);
     return bucket;
   }
 
   get(identity: Identity, ref: ObjectRef, query: Query): JsonObject {
-    if (query.get('softDeleted') === 'true') {
+    if (boolean(query, 'softDeleted')) {
       const { bucket, object } = this.#softDeleted(identity, ref, query);
       return objectResource(bucket, object);
     }
@@ -131,7 +128,7 @@ export class Objects {
   /** PUT: what the body leaves out is removed. */
   update(identity: Identity, ref: ObjectRef, change: { query: Query; body: JsonObject }): JsonObject {
     const found = this.#forUpdate(identity, ref, change.query);
-    return this.#store(identity, found, { query: change.query, wanted: writable(change.body) });
+    return this.#store(identity, found, { query: change.query, wanted: withoutNull(writable(change.body)) });
   }
 
   delete(identity: Identity, ref: ObjectRef, query: Query): void {
@@ -174,7 +171,7 @@ export class Objects {
   #store(identity: Identity, found: FoundObject, change: { query: Query; wanted: JsonObject }): JsonObject {
     const context = this.#context;
     const { bucket, object } = found;
-    const override = change.query.get('overrideUnlockedRetention') === 'true';
+    const override = boolean(change.query, 'overrideUnlockedRetention');
     const about = { bucket, object: object.name };
     if (override) demand(context, identity, { permission: 'storage.objects.overrideUnlockedRetention', ...about });
     const nowMs = context.clock.now();

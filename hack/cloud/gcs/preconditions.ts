@@ -1,5 +1,7 @@
 // if[Meta]Generation[Not]Match, on buckets and objects alike.
 
+import type { CloudRequest, CloudResponse } from '#hack/cloud/door.ts';
+import { isObject } from '#hack/cloud/json.ts';
 import { conditionNotMet, invalid, notModified } from './errors.ts';
 
 /** Query parameters of a call, decoded. */
@@ -44,6 +46,34 @@ export function int64(query: Query, name: string): string | undefined {
       `Invalid value '${text}'. Values must be within the range: [-9223372036854775808, 9223372036854775807]`,
     );
   return String(BigInt(text));
+}
+
+/** If-Match and If-None-Match of a read: throws 412 or 304 by the etag of what was found, which is in the header or in the resource. */
+export function unlessUnchanged(request: CloudRequest, response: CloudResponse): CloudResponse {
+  const etag = response.headers['etag'] ?? etagIn(response.body);
+  if (etag === undefined) return response;
+  const names = (header: string | undefined): boolean | undefined =>
+    header?.split(',').some((one) => one.trim() === '*' || unquoted(one) === unquoted(etag));
+  if (names(request.headers['if-match']) === false) throw conditionNotMet();
+  if (names(request.headers['if-none-match']) === true) throw notModified();
+  return response;
+}
+
+function etagIn(body: CloudResponse['body']): string | undefined {
+  const etag = isObject(body) ? body['etag'] : undefined;
+  return typeof etag === 'string' ? etag : undefined;
+}
+
+function unquoted(etag: string): string {
+  return etag.trim().replaceAll(/^(?:W\/)?"|"$/g, '');
+}
+
+/** A boolean parameter, absent is false. Clients write true, True and TRUE. Throws 400 on anything else. */
+export function boolean(query: Query, name: string): boolean {
+  const text = query.get(name);
+  if (text === null || /^false$/i.test(text)) return false;
+  if (/^true$/i.test(text)) return true;
+  throw invalid(`Invalid value for ${name}: '${text}'. Use true or false.`);
 }
 
 /** maxResults, at least 1 and at most the page limit of 1,000. */

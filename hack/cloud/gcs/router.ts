@@ -2,11 +2,12 @@
 
 import type { CloudRequest, CloudResponse, Operation } from '#hack/cloud/door.ts';
 import { BUCKET_ROUTES } from './bucket-routes.ts';
-import { matchPath, operationOf, type Call, type Route } from './call.ts';
-import { GcsError, xmlError } from './errors.ts';
+import { matchPath, operationOf, unpacked, type Call, type Route } from './call.ts';
+import { xmlError } from './errors.ts';
 import type { GcsModel } from './model.ts';
 import { OBJECT_ROUTES } from './object-routes.ts';
 import { PROJECT_ROUTES } from './project-routes.ts';
+import { refusalOfPath } from './unmodelled.ts';
 import { withCors, XML_ROUTES } from './xml-routes.ts';
 
 const JSON_ROUTES: readonly Route[] = [...BUCKET_ROUTES, ...OBJECT_ROUTES, ...PROJECT_ROUTES];
@@ -29,14 +30,15 @@ export class GcsRouter {
     this.#model = model;
   }
 
-  route(request: CloudRequest): Operation {
+  route(sent: CloudRequest): Operation {
+    const request = { ...sent, method: methodOf(sent) };
     const query = new URLSearchParams(request.query);
     const isXml = !JSON_PATH.test(request.path);
     for (const route of isXml ? XML_ROUTES : JSON_ROUTES) {
       if (route.method !== request.method || (route.parameter !== undefined && !query.has(route.parameter))) continue;
       const params = matchPath(route.path, request.path);
       if (params === undefined) continue;
-      const call: Call = { model: this.#model, request, query, params };
+      const call: Call = { model: this.#model, request: isXml ? request : unpacked(request), query, params };
       return isXml ? this.#xml(route, call) : this.#once(operationOf(route, call), request);
     }
     return unknownPath(this.#model, request, query);
@@ -73,6 +75,11 @@ export class GcsRouter {
   }
 }
 
+/** Java's HTTP client has no PATCH: its SDK sends POST and says what it means. */
+function methodOf({ method, headers }: CloudRequest): string {
+  return method === 'POST' ? (headers['x-http-method-override'] ?? method).toUpperCase() : method;
+}
+
 function unknownPath(model: GcsModel, request: CloudRequest, query: URLSearchParams): Operation {
   const route: Route = {
     method: request.method,
@@ -80,7 +87,7 @@ function unknownPath(model: GcsModel, request: CloudRequest, query: URLSearchPar
     op: 'unknown',
     kind: 'write',
     run() {
-      throw new GcsError({ status: 404, reason: 'notFound', message: 'Not Found' });
+      throw refusalOfPath(model, request.path);
     },
     name: () => request.path,
   };

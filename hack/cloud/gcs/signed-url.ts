@@ -36,19 +36,23 @@ export function signerOf(request: CloudRequest, context: SignatureContext): stri
     throw malformed('x-goog-credential', 'Use <account>/<date>/<location>/storage/goog4_request.');
   const date = part('date');
   checkTimes({ date, day, expires: part('expires'), nowMs: context.nowMs });
-  const canonical = canonicalRequest(request, part('signedheaders').split(';'));
-  const toSign = [ALGORITHM, date, `${day}/${region}/storage/goog4_request`, sha256(canonical)].join('\n');
+  const signedHeaders = part('signedheaders').split(';');
+  if (!/^(?:[0-9a-f]{2})+$/i.test(part('signature'))) throw malformed('x-goog-signature', 'Use hexadecimal digits.');
   const signature = Buffer.from(part('signature'), 'hex');
-  const matches = context
-    .keysOf(email)
-    .some((key) => verify('RSA-SHA256', Buffer.from(toSign), key.publicKeyPem, signature));
-  if (matches) return email;
+  const hashed = (canonical: string): string =>
+    [ALGORITHM, date, `${day}/${region}/storage/goog4_request`, sha256(canonical)].join('\n');
+  const canonical = canonicalRequest(request, signedHeaders);
+  const forms = [canonical, canonicalRequest(request, signedHeaders, { port: true })].map(hashed);
+  const keys = context.keysOf(email);
+  const fits = (toSign: string): boolean =>
+    keys.some((key) => verify('RSA-SHA256', Buffer.from(toSign), key.publicKeyPem, signature));
+  if (forms.some(fits)) return email;
   throw new GcsError({
     status: 403,
     reason: 'forbidden',
     message: 'The signature does not match.',
     xmlCode: 'SignatureDoesNotMatch',
-    fields: { StringToSign: toSign, CanonicalRequest: canonical },
+    fields: { StringToSign: hashed(canonical), CanonicalRequest: canonical },
   });
 }
 
@@ -80,12 +84,16 @@ function checkTimes(times: { date: string; day: string; expires: string; nowMs: 
   });
 }
 
-/** The request as its signer saw it. The SDK signs the host without its port; browsers send it with. */
-function canonicalRequest(request: CloudRequest, signedHeaders: readonly string[]): string {
+/** The request as its signer saw it. Clients send the host with its port; Node's SDK signs it without, Python's and Java's with. */
+function canonicalRequest(
+  request: CloudRequest,
+  signedHeaders: readonly string[],
+  host: { port: boolean } = { port: false },
+): string {
   const headers = signedHeaders.map((name) => {
     const value = request.headers[name];
     if (value === undefined) throw malformed(name, 'Header was included in signedheaders, but not in the request.');
-    const text = name === 'host' ? value.replace(/:\d+$/, '') : value.trim().replaceAll(/\s+/g, ' ');
+    const text = name === 'host' && !host.port ? value.replace(/:\d+$/, '') : value.trim().replaceAll(/\s+/g, ' ');
     return `${name}:${text}\n`;
   });
   if (!signedHeaders.includes('host')) throw malformed('host', 'The host header must be signed.');

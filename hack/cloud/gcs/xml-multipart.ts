@@ -3,11 +3,14 @@
 import { createHash } from 'node:crypto';
 import type { CloudResponse } from '#hack/cloud/door.ts';
 import type { Call, Route } from './call.ts';
+import { crc32cBase64, md5Base64 } from './checksums.ts';
 import { randomId, type UploadRecord } from './context.ts';
 import { element, GcsError, invalid } from './errors.ts';
 import { callerOf, conditions, headerFields, objectHeaders, ref } from './xml-call.ts';
 
 const OBJECT = /^\/([^/]+)\/(.+)$/;
+/** Parsers of the SDKs look for their elements in it. */
+const XML_NAMESPACE = 'http://s3.amazonaws.com/doc/2006-03-01/';
 const PART_NUMBER_MAX = 10_000;
 /** Every part but the last. */
 const PART_BYTES_MIN = 5 * 1_024 * 1_024;
@@ -51,7 +54,7 @@ function begin(call: Call): CloudResponse {
     state: 'open',
   };
   context.tables.uploads.set(id, upload);
-  return xml(element('InitiateMultipartUploadResult', { Bucket: upload.bucket, Key: upload.name, UploadId: id }));
+  return xml('InitiateMultipartUploadResult', { Bucket: upload.bucket, Key: upload.name, UploadId: id });
 }
 
 function putPart(call: Call): CloudResponse {
@@ -62,7 +65,8 @@ function putPart(call: Call): CloudResponse {
     throw invalid(`partNumber must be between 1 and ${PART_NUMBER_MAX}.`);
   const bytes = call.request.body ?? Buffer.alloc(0);
   tables.parts.set(partKey(upload.id, number), bytes);
-  return { status: 200, headers: { etag: etagOf(bytes) } };
+  const hash = `crc32c=${crc32cBase64(bytes)},md5=${md5Base64(bytes)}`;
+  return { status: 200, headers: { etag: etagOf(bytes), 'x-goog-hash': hash } };
 }
 
 function complete(call: Call): CloudResponse {
@@ -93,7 +97,7 @@ function complete(call: Call): CloudResponse {
   drop(call, upload.id);
   const headers = objectHeaders(body);
   return {
-    ...xml(element('CompleteMultipartUploadResult', { Bucket: bucket, Key: name, ETag: headers['etag'] ?? '' })),
+    ...xml('CompleteMultipartUploadResult', { Bucket: bucket, Key: name, ETag: headers['etag'] ?? '' }),
     headers,
   };
 }
@@ -144,7 +148,8 @@ function badPart(message: string): GcsError {
   return new GcsError({ status: 400, reason: 'invalid', message, xmlCode: 'InvalidPart' });
 }
 
-function xml(body: string): CloudResponse {
+function xml(name: string, children: Readonly<Record<string, string>>): CloudResponse {
+  const body = element(name, children).replace(`<${name}>`, `<${name} xmlns='${XML_NAMESPACE}'>`);
   return {
     status: 200,
     headers: { 'content-type': 'application/xml; charset=UTF-8' },
