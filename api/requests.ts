@@ -5,8 +5,9 @@ import type { ApiDeps, Call } from './context.ts';
 import { requestDigest } from './key-text.ts';
 
 /**
- * Idempotency and audit of mutations that are not of rows. The request is remembered before it is carried out, with what names its
- * effect (an id made beforehand), so that a crash between the two leaves a repeat that finds, or finishes, the same thing.
+ * Idempotency and audit of mutations that are not of rows. What makes something is remembered before it is carried out, with the id that
+ * it will have: a crash between the two leaves a repeat that finds, or finishes, the same thing (`remember`). What is harmless to do
+ * twice is remembered after it is done: a repeat of what failed or was lost does it, and one of what succeeded does not (`doOnce`).
  */
 export interface OneTime<Results extends Json> {
   readonly workspace: string | null;
@@ -23,6 +24,35 @@ export interface Remembered<Results extends Json> {
   readonly results: Results;
 }
 
+/** What a request's id is compared with. */
+function digestOf(deps: ApiDeps, call: Call, request: { readonly requestId: string; readonly input: object }): string {
+  const { requestId: _id, ...body } = { requestId: request.requestId, ...request.input };
+  return requestDigest(deps.keyHmacSecret, call.procedure, body);
+}
+
+/**
+ * Carries out and audits a wish that is harmless to carry out twice, unless this request was carried out before. Throws
+ * IDEMPOTENCY_MISMATCH, or what `act` throws: then nothing is remembered.
+ */
+export async function doOnce(
+  deps: ApiDeps,
+  call: Call,
+  wish: Omit<OneTime<null>, 'results'> & { readonly act: () => Promise<unknown> },
+): Promise<{ readonly repeated: boolean }> {
+  const { workspace, requestId, input } = wish;
+  const { lineage } = call.principal;
+  if (requestId !== undefined) {
+    const earlier = await deps.stores.admin.findRequest(call.scope, { workspace, lineage, requestId });
+    if (earlier !== null && earlier.bodyDigest !== digestOf(deps, call, { requestId, input }))
+      throw idempotencyMismatch();
+    if (earlier !== null) return { repeated: true };
+  }
+  await wish.act();
+  const { repeated } = await remember(deps, call, { workspace, requestId, input, results: null });
+  if (!repeated) await audited(deps, call, { workspace, input });
+  return { repeated };
+}
+
 /** Remembers a request. Throws IDEMPOTENCY_MISMATCH if its id stands for something else. */
 export async function remember<Results extends Json>(
   deps: ApiDeps,
@@ -31,8 +61,7 @@ export async function remember<Results extends Json>(
 ): Promise<Remembered<Results>> {
   const { requestId, results, workspace } = request;
   if (requestId === undefined) return { repeated: false, results };
-  const { requestId: _id, ...body } = { requestId, ...request.input };
-  const bodyDigest = requestDigest(deps.keyHmacSecret, call.procedure, body);
+  const bodyDigest = digestOf(deps, call, { requestId, input: request.input });
   const earlier = await deps.stores.admin.rememberRequest(call.scope, {
     workspace,
     lineage: call.principal.lineage,

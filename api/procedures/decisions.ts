@@ -1,11 +1,10 @@
 import { z } from 'zod';
 import type { UnknownIntent } from '#controller/store/resource-store.ts';
 import { notFound } from '#resources/errors.ts';
-import { keyText } from '#resources/reference.ts';
 import type { Ms, ResourceKey } from '#resources/resource.ts';
 import { kindOf } from '#api/context.ts';
 import type { ApiDeps, Call } from '#api/context.ts';
-import { audited, remember } from '#api/requests.ts';
+import { doOnce } from '#api/requests.ts';
 import { allows, requireClass, requireScope, requireWorkspace } from '#api/scopes.ts';
 import { keyInput, keyOf, requestIdInput, storable, workspaceInput } from './inputs.ts';
 
@@ -57,9 +56,6 @@ function openUnknown(one: UnknownIntent): OpenUnknown {
   return { ref: key, uid, effect, attempt, state, sentAt: iso(one.sentAt), giveUpAt: iso(one.giveUpAt) };
 }
 
-/** Unknowns of one workspace looked through for the one named. */
-const unknownsMax = 500;
-
 export interface Resolved {
   readonly ref: ResourceKey;
   readonly effect: string;
@@ -81,14 +77,10 @@ export async function resolveDecision(
   const { workspace } = key;
   const { effect, outcome, evidence, requestId } = input;
   const answer = { ref: key, effect, outcome };
-  const open = await deps.stores.resources.unknowns(call.scope, { workspace, limit: unknownsMax });
-  const isOpen = open.some((one) => keyText(one.key) === keyText(key) && one.effect === effect);
-  // Without a request id there is nothing to repeat; with one, a repeat comes after the unknown may have closed.
-  if (!isOpen && requestId === undefined) throw notFound();
-  const first = await remember(deps, call, { workspace, requestId, input, results: { wasOpen: isOpen } });
-  if (first.repeated && first.results.wasOpen) return { ...answer, replayed: true };
   const decision = { effect, outcome, evidence, by: call.principal };
-  if (!(await deps.stores.resources.decide(call.scope, { key, decision }))) throw notFound();
-  await audited(deps, call, { workspace, input });
-  return { ...answer, replayed: false };
+  const act = async (): Promise<void> => {
+    if (!(await deps.stores.resources.decide(call.scope, { key, decision }))) throw notFound();
+  };
+  const { repeated } = await doOnce(deps, call, { workspace, requestId, input, act });
+  return { ...answer, replayed: repeated };
 }

@@ -4,7 +4,7 @@ import { notFound } from '#resources/errors.ts';
 import type { Json } from '#resources/json.ts';
 import type { Ms } from '#resources/resource.ts';
 import type { ApiDeps, Call } from '#api/context.ts';
-import { audited, remember } from '#api/requests.ts';
+import { doOnce } from '#api/requests.ts';
 import { requireScope, requireWorkspace } from '#api/scopes.ts';
 import { idInput, requestIdInput, workspaceInput } from './inputs.ts';
 
@@ -66,11 +66,8 @@ export async function cancelOperation(
   requireScope(call.principal, 'operations', 'write');
   const { workspace, uid, key, requestId } = input;
   await find(deps, call, input);
-  const { repeated } = await remember(deps, call, { workspace, requestId, input, results: { uid, key } });
-  if (!repeated) {
-    await deps.stores.admin.cancelOperation(call.scope, { workspace, uid, key });
-    await audited(deps, call, { workspace, input });
-  }
+  const act = (): Promise<boolean> => deps.stores.admin.cancelOperation(call.scope, { workspace, uid, key });
+  const { repeated } = await doOnce(deps, call, { workspace, requestId, input, act });
   return { ...operationAnswer(await find(deps, call, input)), replayed: repeated };
 }
 

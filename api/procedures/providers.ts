@@ -3,7 +3,7 @@ import type { ProviderRow } from '#controller/store/rows.ts';
 import { notFound } from '#resources/errors.ts';
 import type { Ms } from '#resources/resource.ts';
 import type { ApiDeps, Call } from '#api/context.ts';
-import { audited, remember } from '#api/requests.ts';
+import { doOnce } from '#api/requests.ts';
 import { requireClass, requirePlatform, requireScope } from '#api/scopes.ts';
 import { requestIdInput, storable } from './inputs.ts';
 
@@ -81,12 +81,7 @@ async function change(
   }: { input: { provider: string; account: string; requestId?: string | undefined }; act: () => Promise<unknown> },
 ): Promise<ProviderAnswer & { readonly replayed: boolean }> {
   mayManage(call, 'write');
-  const results = { provider: input.provider, account: input.account };
-  const { repeated } = await remember(deps, call, { workspace: null, requestId: input.requestId, input, results });
-  if (!repeated) {
-    await act();
-    await audited(deps, call, { workspace: null, input });
-  }
+  const { repeated } = await doOnce(deps, call, { workspace: null, requestId: input.requestId, input, act });
   const row = await find(deps, input);
   if (row === undefined) throw notFound();
   return { ...providerAnswer(row), replayed: repeated };

@@ -4,7 +4,7 @@ import { notFound } from '#resources/errors.ts';
 import type { Ms } from '#resources/resource.ts';
 import { kindOf } from '#api/context.ts';
 import type { ApiDeps, Call } from '#api/context.ts';
-import { audited, remember } from '#api/requests.ts';
+import { audited, doOnce, remember } from '#api/requests.ts';
 import { requireClass, requirePlatform, requireScope } from '#api/scopes.ts';
 import { conditionInput, defined, idInput, labelsInput, requestIdInput, storable, workspaceInput } from './inputs.ts';
 
@@ -89,10 +89,10 @@ export async function wishReplay(
   mayReplay(call, 'write');
   const { id, requestId } = input;
   if ((await deps.stores.replays.get(id)) === null) throw notFound();
-  const { repeated } = await remember(deps, call, { workspace: null, requestId, input, results: { id } });
-  const row = repeated ? await deps.stores.replays.get(id) : await deps.stores.replays.setState(id, wish);
+  const act = (): Promise<unknown> => deps.stores.replays.setState(id, wish);
+  const { repeated } = await doOnce(deps, call, { workspace: null, requestId, input, act });
+  const row = await deps.stores.replays.get(id);
   if (row === null) throw notFound();
-  if (!repeated) await audited(deps, call, { workspace: null, input });
   return { ...replayAnswer(row), replayed: repeated };
 }
 

@@ -14,6 +14,11 @@ export interface AdminStore {
   touchKey(id: string): Promise<void>;
   /** Appends to the workspace's hash chain. */
   audit(scope: Scope, workspace: string | null, entry: AuditEntry): Promise<void>;
+  /** A non-resource request that is remembered, or null. */
+  findRequest(
+    scope: Scope,
+    input: { workspace: string | null; lineage: string; requestId: string },
+  ): Promise<{ bodyDigest: string; results: Json } | null>;
   /** Remembers a non-resource request; answers the earlier one if there is one. */
   rememberRequest(
     scope: Scope,

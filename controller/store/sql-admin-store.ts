@@ -106,7 +106,7 @@ function createKeys(pools: SqlAdminStoreOptions): Keys {
   };
 }
 
-function createAudit(pools: ScopedPools): Pick<AdminStore, 'audit' | 'rememberRequest'> {
+function createAudit(pools: ScopedPools): Pick<AdminStore, 'audit' | 'findRequest' | 'rememberRequest'> {
   const placeOf = (workspace: string | null): { shard: number; chain: string } =>
     workspace === null
       ? { shard: platformShard, chain: platformWorkspace }
@@ -124,6 +124,14 @@ function createAudit(pools: ScopedPools): Pick<AdminStore, 'audit' | 'rememberRe
           tx.closeWith(() => insertAudit(tx, shard, JSON.stringify({ ...link, at: timeText(link.at) })));
         },
       });
+    },
+    async findRequest(scope, { workspace, lineage, requestId }) {
+      const { shard, chain } = placeOf(workspace);
+      const [found] = await readAs(pools, scope, {
+        name: 'find_request',
+        query: (runner) => readRequest(runner, shard, chain, lineage, requestId),
+      });
+      return found === undefined ? null : { bodyDigest: found.body_digest, results: found.results };
     },
     async rememberRequest(scope, { workspace, lineage, requestId, bodyDigest, results }) {
       const { shard, chain } = placeOf(workspace);

@@ -137,7 +137,10 @@ describe('requests that change no resource', () => {
   });
 
   test('are remembered by the first, and answered to each later one', async () => {
+    const { bodyDigest: _digest, results: _results, ...id } = request('d1');
+    expect(await admin.findRequest(acme, id)).toBeNull();
     expect(await admin.rememberRequest(acme, request('d1'))).toBeNull();
+    expect(await admin.findRequest(acme, id)).toEqual({ bodyDigest: 'd1', results: { id: 'd1' } });
     expect(await admin.rememberRequest(acme, request('d2'))).toEqual({ bodyDigest: 'd1', results: { id: 'd1' } });
     expect(await admin.rememberRequest('platform', request('d3', null))).toBeNull();
   });

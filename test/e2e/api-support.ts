@@ -62,6 +62,9 @@ export class MemoryAdmin implements AdminStore {
   async audit(_scope: unknown, workspace: string | null, entry: AuditEntry) {
     this.entries.push({ workspace, entry });
   }
+  async findRequest(_scope: unknown, input: Parameters<AdminStore['findRequest']>[1]) {
+    return this.requests.get(JSON.stringify([input.workspace, input.lineage, input.requestId])) ?? null;
+  }
   async rememberRequest(_scope: unknown, input: Parameters<AdminStore['rememberRequest']>[1]) {
     const id = JSON.stringify([input.workspace, input.lineage, input.requestId]);
     const earlier = this.requests.get(id) ?? null;
