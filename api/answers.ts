@@ -45,14 +45,27 @@ export async function answersOf<Result>(
   const { admitted, keys } = input;
   if (!admitted.done) return replayedAnswers(deps, call, { ...input, earlier: admitted.earlier });
   const kept = input.kept(admitted.result);
-  const written = new Map(admitted.outcome.views.map((view) => [keyText(view.row), view]));
-  return Promise.all(
-    keys.map(async (key, index) => {
-      const view = written.get(keyText(key)) ?? (await deps.stores.resources.get(call.scope, key));
-      if (view === null) throw notFound();
-      return fresh(view, { key, kept: kept[index] ?? [] });
-    }),
-  );
+  const written = byKey(admitted.outcome.views);
+  const unwritten = keys.filter((key) => !written.has(keyText(key)));
+  const left = await rowsNow(deps, call, { workspace: input.workspace, keys: unwritten });
+  return keys.map((key, index) => {
+    const view = written.get(keyText(key)) ?? left.get(keyText(key));
+    if (view === undefined) throw notFound();
+    return fresh(view, { key, kept: kept[index] ?? [] });
+  });
+}
+
+/** The rows as they are now, by key: one statement however many there are. */
+async function rowsNow(
+  deps: ApiDeps,
+  call: Call,
+  { workspace, keys }: { readonly workspace: string; readonly keys: readonly ResourceKey[] },
+): Promise<ReadonlyMap<string, ResourceView>> {
+  return byKey(keys.length === 0 ? [] : await deps.stores.resources.getByKeys(call.scope, workspace, keys));
+}
+
+function byKey(views: readonly ResourceView[]): ReadonlyMap<string, ResourceView> {
+  return new Map(views.map((view) => [keyText(view.row), view]));
 }
 
 function fresh(view: ResourceView, named: Named): MutationAnswer {
@@ -72,13 +85,12 @@ async function replayedAnswers(
     (await resources.getByUid(call.scope, input.workspace, uids)).map((view) => [view.row.uid, view]),
   );
   if (results.length >= input.keys.length) return results.map((result) => repeated(now.get(result.uid), result));
-  return Promise.all(
-    input.keys.map(async (key) => {
-      const view = await resources.get(call.scope, key);
-      const result = results.find((one) => one.uid === view?.row.uid);
-      return repeated(view ?? undefined, result ?? { uid: null, generation: view?.row.generation ?? null });
-    }),
-  );
+  const named = await rowsNow(deps, call, input);
+  return input.keys.map((key) => {
+    const view = named.get(keyText(key));
+    const result = results.find((one) => one.uid === view?.row.uid);
+    return repeated(view, result ?? { uid: null, generation: view?.row.generation ?? null });
+  });
 }
 
 function repeated(

@@ -47,9 +47,13 @@ const optionsSchema = z.strictObject({
   feedGapMs: ms(20, 0, 1_000),
   bookmarkEveryMs: ms(10_000, 10, 60_000),
   changesPageMax: count(500, 1, 500),
-  /** Open watches of one key, and of the process. */
+  /** Open watches of one key, of one workspace (whatever the number of its keys), and of the process. */
   watchesPerKeyMax: count(100, 1, 10_000),
+  watchesPerTenantMax: count(500, 1, 100_000),
   watchesMax: count(2_000, 1, 100_000),
+  /** Open waits, likewise: each may look at 100 rows again and again. */
+  waitsPerTenantMax: count(200, 1, 100_000),
+  waitsMax: count(2_000, 1, 100_000),
 
   readerTimeoutMs: ms(30_000, 100, 120_000),
   /** Deadline of `/readyz`'s question to the database. */

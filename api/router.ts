@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { createTrpcRouter, procedureBase } from './context.ts';
 import type { ApiDeps } from './context.ts';
+import { createOpenSlots } from './open-slots.ts';
 import { apply, applyAll, applyAllInput, applyInput, patch, patchInput } from './procedures/apply.ts';
 import { listDecisions, listDecisionsInput, resolveDecision, resolveInput } from './procedures/decisions.ts';
 import { events, explain, history, historyInput, passes, tree } from './procedures/history.ts';
@@ -31,7 +32,6 @@ import {
 } from './procedures/replays.ts';
 import { verbProcedures } from './procedures/verbs.ts';
 import { wait, waitInput } from './procedures/wait.ts';
-import { createWatchSlots } from './watch-slots.ts';
 import { watch, watchInput } from './watch.ts';
 
 const nothing = z.strictObject({}).default({});
@@ -62,7 +62,7 @@ function resourceProcedures(deps: ApiDeps) {
     undelete: p.input(undeleteInput).mutation(({ ctx, input }) => undelete(deps, ctx, { ...input, key: input, input })),
     get: p.input(getInput).query(({ ctx, input }) => get(deps, ctx, input)),
     list: p.input(listInput(options).prefault({})).query(({ ctx, input }) => list(deps, ctx, input)),
-    wait: p.input(waitInput(options)).query(({ ctx, input, signal }) => wait(deps, ctx, { input, signal })),
+    wait: waitProcedure(deps),
     watch: watchProcedure(deps),
     plan: p.input(planInput(options.manifestsMax)).query(({ ctx, input }) => plan(deps, ctx, input)),
     explain: p.input(getInput).query(({ ctx, input }) => explain(deps, ctx, input)),
@@ -73,12 +73,29 @@ function resourceProcedures(deps: ApiDeps) {
   };
 }
 
+function waitProcedure(deps: ApiDeps) {
+  const { options } = deps;
+  const { waitsPerTenantMax: perTenant, waitsMax: all } = options;
+  const slots = createOpenSlots({ what: 'waits', perKey: perTenant, perTenant, all });
+  return procedureBase(deps)
+    .input(waitInput(options))
+    .query(async ({ ctx, input, signal }) => {
+      const leave = slots.take(ctx.principal);
+      try {
+        return await wait(deps, ctx, { input, signal });
+      } finally {
+        leave();
+      }
+    });
+}
+
 function watchProcedure(deps: ApiDeps) {
-  const slots = createWatchSlots(deps.options);
+  const { watchesPerKeyMax: perKey, watchesPerTenantMax: perTenant, watchesMax: all } = deps.options;
+  const slots = createOpenSlots({ what: 'watches', perKey, perTenant, all });
   return procedureBase(deps)
     .input(watchInput)
     .subscription(async function* ({ ctx, input, signal }) {
-      const leave = slots.take(ctx.principal.keyId);
+      const leave = slots.take(ctx.principal);
       try {
         yield* watch(deps, ctx, { input, signal });
       } finally {

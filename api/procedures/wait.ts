@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Condition } from '#resources/condition.ts';
 import { projectConditions } from '#resources/conditions.ts';
 import { notFound, validationError } from '#resources/errors.ts';
+import { keyText } from '#resources/reference.ts';
 import type { ResourceKey, ResourceView } from '#resources/resource.ts';
 import { kindOf } from '#api/context.ts';
 import type { ApiDeps, Call } from '#api/context.ts';
@@ -85,14 +86,17 @@ export async function wait(
 }
 
 async function fix(deps: ApiDeps, call: Call, input: WaitInput): Promise<readonly Fixed[]> {
-  return Promise.all(
-    input.refs.map(async (ref) => {
-      const view = await deps.stores.resources.get(call.scope, keyOf(ref));
-      if (view === null && input.until !== 'Deleted') throw notFound();
-      const generation = ref.generation ?? view?.row.generation ?? 0;
-      return { key: keyOf(ref), uid: view?.row.uid ?? null, generation };
-    }),
+  const found = await Promise.all(
+    [...Map.groupBy(input.refs.map(keyOf), (key) => key.workspace)].map(([workspace, keys]) =>
+      deps.stores.resources.getByKeys(call.scope, workspace, keys),
+    ),
   );
+  const rows = new Map(found.flat().map(({ row }) => [keyText(row), row]));
+  return input.refs.map((ref) => {
+    const row = rows.get(keyText(ref));
+    if (row === undefined && input.until !== 'Deleted') throw notFound();
+    return { key: keyOf(ref), uid: row?.uid ?? null, generation: ref.generation ?? row?.generation ?? 0 };
+  });
 }
 
 /** The rows by uid, as they are now; what is missing is gone. */

@@ -16,6 +16,8 @@ export type Scope = { readonly workspace: string } | 'platform';
 export interface ResourceStore {
   mutate(input: MutationInput): Promise<MutationOutcome>;
   get(scope: Scope, key: ResourceKey): Promise<ResourceView | null>;
+  /** By key, all of one workspace, in no order; missing ones are left out. */
+  getByKeys(scope: Scope, workspace: string, keys: readonly ResourceKey[]): Promise<readonly ResourceView[]>;
   /** By uid, in no order; missing ones are left out. */
   getByUid(scope: Scope, workspace: string, uids: readonly string[]): Promise<readonly ResourceView[]>;
   list(scope: Scope, query: ListQuery): Promise<ListPage>;

@@ -53,7 +53,7 @@ function createWrites(options: SqlResourceStoreOptions): Pick<ResourceStore, 'mu
   };
 }
 
-type Reads = Pick<ResourceStore, 'get' | 'getByUid' | 'list' | 'countRows' | 'changes' | 'children'>;
+type Reads = Pick<ResourceStore, 'get' | 'getByKeys' | 'getByUid' | 'list' | 'countRows' | 'changes' | 'children'>;
 
 function createReads(pools: ScopedPools): Reads {
   return {
@@ -63,6 +63,15 @@ function createReads(pools: ScopedPools): Reads {
         query: (runner) => readViewsByKey(runner, shardOf(workspace), [workspace], [kind], [name]),
       });
       return rows[0] === undefined ? null : toView(rows[0]);
+    },
+    async getByKeys(scope, workspace, keys) {
+      const [kinds, names] = [keys.map((key) => key.kind), keys.map((key) => key.name)];
+      const workspaces = keys.map(() => workspace);
+      const rows = await readAs(pools, scope, {
+        name: 'get_by_keys',
+        query: (runner) => readViewsByKey(runner, shardOf(workspace), workspaces, kinds, names),
+      });
+      return rows.map(toView);
     },
     async getByUid(scope, workspace, uids) {
       const query = { name: 'get_by_uid' } as const;

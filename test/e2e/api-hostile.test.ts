@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createClient } from '#api/client.ts';
 import { encodeCursor } from '#api/cursors.ts';
 import { bucketManifest, bucketRef, startApi } from './api-support.ts';
 import type { TestApi } from './api-support.ts';
@@ -115,5 +116,66 @@ describe('a forged cursor', () => {
   ])('with text that Postgres cannot store is refused by %s', async (procedure, input) => {
     const { status, error } = await api.call(procedure, input, agent(['*']));
     expect({ status, path: error.data.path }).toEqual({ status: 400, path: 'cursor' });
+  });
+});
+
+describe('a tenant that asks for much at once', () => {
+  const names = Array.from({ length: 100 }, (_, index) => `crowd-${index}`);
+  const refs = names.map((name) => bucketRef(name));
+  const wait = (of: TestApi, key: string, timeoutMs: number) =>
+    of.call('resources.wait', { refs: refs.slice(0, 1), timeoutMs }, key);
+
+  it('reads the rows of a wait, and of manifests that change nothing, in one statement', async () => {
+    const own = await startApi();
+    try {
+      const manifests = names.map((name) => bucketManifest(name));
+      await own.call('resources.apply_all', { manifests });
+      let single = 0;
+      const get = own.stores.resources.get.bind(own.stores.resources);
+      own.stores.resources.get = (scope, key) => {
+        single += 1;
+        return get(scope, key);
+      };
+      const waited = await own.call('resources.wait', { refs, timeoutMs: 0 });
+      const again = await own.call('resources.apply_all', { manifests });
+      expect([waited.status, again.status, single]).toEqual([200, 200, 0]);
+      expect((waited.data as { results: { ref: object }[] }).results.map((one) => one.ref)).toEqual(refs);
+      expect((again.data as { metadata: { name: string } }[]).map((one) => one.metadata.name)).toEqual(names);
+    } finally {
+      await own.close();
+    }
+  });
+
+  it('has so many open waits and no more, whatever the number of its keys; others wait on', async () => {
+    const own = await startApi({ options: { waitsPerTenantMax: 2 } });
+    try {
+      await own.call('resources.apply', { manifest: bucketManifest('crowd-0') });
+      await own.call('resources.apply', { manifest: bucketManifest('crowd-0', { workspace: 'beta' }) });
+      const [one, two] = [own.key({ workspace: 'acme' }), own.key({ workspace: 'acme' })];
+      const open = [wait(own, one, 500), wait(own, two, 500)];
+      const third = await wait(own, two, 0);
+      expect(third.error.data).toMatchObject({ code: 'RATE_LIMITED', allowed: { max: 2 }, retryAfterMs: 1_000 });
+      const beta = { refs: [bucketRef('crowd-0', 'beta')], timeoutMs: 0 };
+      expect((await own.call('resources.wait', beta, own.key({ workspace: 'beta' }))).status).toBe(200);
+      expect((await Promise.all(open)).map((answer) => answer.status)).toEqual([200, 200]);
+      expect((await wait(own, two, 0)).status).toBe(200);
+    } finally {
+      await own.close();
+    }
+  });
+
+  it('has so many open watches and no more, whatever the number of its keys', async () => {
+    const own = await startApi({ options: { watchesPerTenantMax: 1 } });
+    try {
+      const url = await own.server.listen({ port: 0, host: '127.0.0.1' });
+      const watch = (workspace: string) => createClient({ url, apiKey: own.key({ workspace }) }).watch({ workspace });
+      const [first, second, beta] = [watch('acme'), watch('acme'), watch('beta')];
+      expect(await first.next()).toMatchObject({ value: { type: 'CHANGED' } });
+      await expect(second.next()).rejects.toMatchObject({ data: { code: 'RATE_LIMITED', allowed: { max: 1 } } });
+      expect(await beta.next()).toMatchObject({ value: { type: 'CHANGED' } });
+      await Promise.all([first.return(), beta.return()]);
+    } finally {
+      await own.close();
+    }
   });
 });

@@ -174,6 +174,8 @@ export function resourceContract(makeStores: MakeStores): void {
       const uid = await declare(stores(), 'a');
       const stranger = { workspace: 'stranger' };
       expect(await stores().resources.get(stranger, keyOf('a'))).toBeNull();
+      expect(await stores().resources.getByKeys(stranger, workspace, [keyOf('a')])).toEqual([]);
+      expect(await stores().resources.getByKeys(stranger, 'stranger', [keyOf('a')])).toEqual([]);
       expect(await stores().resources.getByUid(stranger, workspace, [uid])).toEqual([]);
       expect((await stores().resources.list(stranger, { workspace, limit: 10 })).items).toEqual([]);
       const page = await stores().resources.changes(stranger, { workspace, afterVersion: 0, limit: 10 });
@@ -192,6 +194,8 @@ export function resourceContract(makeStores: MakeStores): void {
       const children = await stores().resources.children(scope, { workspace, uid: owner });
       expect(children.map((one) => [one.row.uid, one.owner])).toEqual([[child, { kind: 'Bucket', name: 'owner' }]]);
       expect(await stores().resources.getByUid(scope, workspace, [child, 'gone'])).toHaveLength(1);
+      const named = await stores().resources.getByKeys(scope, workspace, [keyOf('child'), keyOf('gone')]);
+      expect(named).toEqual([await stores().resources.get(scope, keyOf('child'))]);
     });
 
     test('list in the order workspace, kind, name, page by page', async () => {

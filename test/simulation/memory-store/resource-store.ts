@@ -62,7 +62,10 @@ function mutate(db: MemoryDatabase, tables: Shard, input: MutationInput): Mutati
   return { snapshot, writes, results, views };
 }
 
-type ReadMethods = Pick<ResourceStore, 'get' | 'getByUid' | 'list' | 'countRows' | 'changes' | 'children'>;
+type ReadMethods = Pick<
+  ResourceStore,
+  'get' | 'getByKeys' | 'getByUid' | 'list' | 'countRows' | 'changes' | 'children'
+>;
 
 function createReadMethods(db: MemoryDatabase): ReadMethods {
   const tablesOf = (workspace: string): Shard => shardTables(db, shardOf(workspace));
@@ -71,6 +74,11 @@ function createReadMethods(db: MemoryDatabase): ReadMethods {
       const tables = tablesOf(key.workspace);
       const row = sees(scope, key.workspace) ? rowByKey(tables, key) : undefined;
       return row === undefined ? null : viewOf(tables, row);
+    },
+    async getByKeys(scope, workspace, keys) {
+      const tables = tablesOf(workspace);
+      const named = keys.map((key) => rowByKey(tables, { ...key, workspace })).filter((row) => row !== undefined);
+      return sees(scope, workspace) ? named.map((row) => viewOf(tables, row)) : [];
     },
     async getByUid(scope, workspace, uids) {
       const tables = tablesOf(workspace);
