@@ -69,6 +69,7 @@ export function createAccountStates({ clock, options, metrics }: AccountStatesIn
     state,
     remember(row) {
       rows.set(keyOf(row), row);
+      if (freezeOf(row) !== null) frozenBefore.add(keyOf(row));
       metrics.breakerOpen.set({ provider: row.provider, account: row.account }, row.breaker === 'open' ? 1 : 0);
     },
     row: (name) => rows.get(keyOf(name)),

@@ -138,6 +138,18 @@ describe('a freeze', () => {
     },
   );
 
+  it('that was seen by a report only, and ended before the next refresh, makes the account usable too', async () => {
+    const world = build();
+    await world.start();
+    await fail(world, 'unavailable', 1);
+    await world.providers.freeze({ ...account, by: 'sre', why: 'an incident', forMs: null });
+    await fail(world, 'unavailable', 1);
+    expect(world.gateway.state('gcs', 'p1').frozen).not.toBeNull();
+    await world.providers.thaw(account);
+    await world.clock.advance(1_000);
+    expect(world.usable).toEqual(['gcs/p1']);
+  });
+
   it('refuses with Frozen, which names nobody else', () => {
     expect(new Frozen('sre', 'why').message).not.toContain('sre');
   });
