@@ -132,6 +132,8 @@ async function wire(settings: UpSettings, { database, secrets, signingFile }: Wi
     VIBN_GCS_ENDPOINT: process.env['VIBN_GCS_ENDPOINT'] ?? local('gcs'),
     VIBN_IAM_ENDPOINT: process.env['VIBN_IAM_ENDPOINT'] ?? local('iam'),
     VIBN_GCP_PROJECT: process.env['VIBN_GCP_PROJECT'] ?? localProject,
+    // Just below what the local cloud grants (0.5/s, burst 10), so that a first session of a few buckets does not wait.
+    VIBN_RATE_GCS_BUCKETS: process.env['VIBN_RATE_GCS_BUCKETS'] ?? '0.48/9',
   };
   const controllerUrl = roleUrl(database, 'vibn_controller', secrets);
   const shared = { VIBN_INTERNAL_TOKEN: secrets.internalToken };
