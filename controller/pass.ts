@@ -13,7 +13,7 @@ import { finishedRemoveInMs } from './once.ts';
 import type { Outcome } from './outcome.ts';
 import { accountOf, targetOf } from './progress.ts';
 import type { Pass } from './progress.ts';
-import { lastStood } from './recent-actions.ts';
+import { changedBefore, lastStood } from './recent-actions.ts';
 import { blamed } from './scope.ts';
 import type { PassDeps } from './scope.ts';
 
@@ -81,7 +81,7 @@ async function steps(pass: Pass, deps: PassDeps): Promise<Outcome> {
   switch (plan.verdict) {
     case 'converged':
       if (open !== null) return open.outcome;
-      if (row.deletedAt === null) return blocked ?? { type: 'converged' };
+      if (row.deletedAt === null) return blocked ?? unprovenMatch(pass) ?? { type: 'converged' };
       return unprovenAbsence(pass) ?? removed(pass, 'deleted');
     case 'wait':
       return waiting(plan, pass);
@@ -95,6 +95,14 @@ async function steps(pass: Pass, deps: PassDeps): Promise<Outcome> {
 function removed(pass: Pass, why: 'deleted' | 'expired'): Outcome {
   pass.progress.remove = why;
   return { type: 'converged' };
+}
+
+/** A, then B, then A again: a read that lags shows the first A while the world is at B. */
+function unprovenMatch(pass: Pass): Outcome | null {
+  const { row, work } = pass.scope.passRow;
+  if (accountOf(pass) === null) return null;
+  const leftMs = changedBefore(work.recentActions, row.generation) + pass.scope.timing.visibilityMs - pass.scope.now;
+  return leftMs > 0 ? { type: 'verifying', retryAfterMs: leftMs } : null;
 }
 
 /**

@@ -1,6 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import type { Action } from './contract.ts';
-import { acknowledge, approvalDigest, forgiven, judgeRecent, lastStood, repeatDigest } from './recent-actions.ts';
+import {
+  acknowledge,
+  approvalDigest,
+  changedBefore,
+  forgiven,
+  judgeRecent,
+  lastStood,
+  repeatDigest,
+} from './recent-actions.ts';
 import type { RecentAction } from './store/rows.ts';
 
 const minute = 60_000;
@@ -99,6 +107,14 @@ describe('when our object was last known to stand', () => {
     { title: 'begins again when it is made again', recentActions: [away, entryAt(20)], verifiedAt: 9, stoodAt: 20 },
   ])('$title', ({ recentActions, verifiedAt, stoodAt }) => {
     expect(lastStood({ recentActions, verifiedAt })).toBe(stoodAt);
+  });
+
+  it('knows when the provider was last changed for an earlier generation', () => {
+    const madeFor = (generation: number) => entryAt(7, repeatDigest(action, generation));
+    expect(changedBefore([], 3)).toBe(0);
+    expect(changedBefore([madeFor(2)], 3)).toBe(7);
+    expect(changedBefore([madeFor(2), madeFor(3)], 3)).toBe(0);
+    expect(changedBefore([madeFor(31)], 3)).toBe(7);
   });
 
   it('takes deletes and releases for taking away, nothing else', () => {

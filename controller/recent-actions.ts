@@ -23,11 +23,22 @@ export function approvalDigest(action: Action): string {
 /** What the drift brake compares: the arguments and the step, of one generation. */
 export function repeatDigest(action: Action, generation: number): string {
   const { changes: _changes, guard: _guard, ...covered } = action;
-  return `${['delete', 'release'].includes(action.effect) ? awayMark : ''}${digest({ covered, generation })}`;
+  const mark = ['delete', 'release'].includes(action.effect) ? awayMark : '';
+  return `${mark}${generationMark(generation)}${digest({ covered, generation })}`;
 }
 
 /** Begins the digest of what takes our object away, so that the list tells whether something of ours should stand. */
 const awayMark = 'away:';
+const generationMark = (generation: number): string => `g${generation}:`;
+
+/**
+ * When the provider was last changed for an earlier generation than this one; 0 if the last change was for this one. For visibilityMs
+ * after that, a read may show the world before it: as this generation wants it, by accident.
+ */
+export function changedBefore(recentActions: WorkRow['recentActions'], generation: number): Ms {
+  const last = recentActions.at(-1);
+  return last === undefined || last.digest.includes(generationMark(generation)) ? 0 : last.acknowledgedAt;
+}
 
 /**
  * When our object was last known to stand: made, changed, or seen by a converged pass; 0 if it was taken away since. For visibilityMs

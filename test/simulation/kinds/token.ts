@@ -107,7 +107,8 @@ function current(observed: TokenObserved): SeenToken | undefined {
 export function planToken(desired: Desired<TokenKind>, observed: TokenObserved): Plan<TokenAction> {
   const mine = current(observed);
   const sinceAnswer = observed.now - observed.lastAnswerAt;
-  const unseen = observed.kept.length > 0 && mine === undefined && sinceAnswer < visibilityMs;
+  // One whose secret was lost counts too: it is there, and is found and discarded once it shows.
+  const unseen = observed.seen.length === 0 && sinceAnswer < visibilityMs;
   const lagging = {
     verdict: 'wait',
     reason: 'WaitingForPropagation',
