@@ -18,6 +18,7 @@ import type { MutationSnapshot, RowWrite, StoredPlan } from './mutation.ts';
 import { keyText } from './reference.ts';
 import type { KindRegistry } from './registry.ts';
 import type { KeyClass, Principal, ResourceKey, ResourceRow } from './resource.ts';
+import { refuseLargeRow } from './row-size.ts';
 import { immutablePaths, stickyFields } from './schema-marks.ts';
 
 /** Rows a workspace may have, of all kinds, unless its quota says otherwise. */
@@ -116,6 +117,7 @@ function prepare(context: AdmissionContext, input: ApplyInput): Prepared {
   refuseDeleting(row);
   refuseOtherGeneration(manifest.key, row, input.ifGeneration);
   const { spec, kept } = defaultedSpec(manifest, row);
+  refuseLargeRow(manifest, spec);
   if (row !== undefined) refuseUpdate(context, { input, row, spec, kept });
   return { input, row, spec, kept };
 }

@@ -146,6 +146,19 @@ describe('a tenant that asks for much at once', () => {
     }
   });
 
+  it.each(['resources.apply', 'resources.patch'])('makes no row too large to be listed, by %s', async (procedure) => {
+    const lifecycle = Array.from({ length: 80 }, (_, index) => ({
+      deleteAfterDays: 1,
+      prefix: `${index}`.padEnd(1_000, 'x'),
+    }));
+    const input =
+      procedure === 'resources.apply'
+        ? { manifest: bucketManifest('mine', { spec: { lifecycle } }) }
+        : { ...bucketRef('mine'), patch: { lifecycle } };
+    const { error } = await api.call(procedure, input, agent(['*']));
+    expect(error.data).toMatchObject({ code: 'VALIDATION', allowed: { maxBytes: 65_536 } });
+  });
+
   it('has so many open waits and no more, whatever the number of its keys; others wait on', async () => {
     const own = await startApi({ options: { waitsPerTenantMax: 2 } });
     try {
