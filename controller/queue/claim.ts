@@ -9,7 +9,8 @@ import type { Claim, PassRow } from '#controller/store/rows.ts';
  * batch is everything; a second statement then reads the rows in a fresh snapshot.
  *
  * 1. Never more than there are free slots; a claim under way is never cancelled.
- * 2. A shard that gave less than it was asked for has nothing more due.
+ * 2. A shard is asked until it gives no more than one row: a claim looks at two rows at least of each workspace, and at few more where
+ *    many workspaces have rows under way, so that less than was asked for is not yet all that is due.
  * 3. While another shard or workspace waits, none has more than half of the slots.
  */
 export interface Claimer {
@@ -74,7 +75,7 @@ export function createClaimer(input: ClaimerInput): Claimer {
           shards.add(shard);
           throw error;
         });
-        if (batch.full) shards.add(shard);
+        if (batch.more) shards.add(shard);
         if (batch.claimed.length > 0) return batch;
       }
       return null;
@@ -85,14 +86,17 @@ export function createClaimer(input: ClaimerInput): Claimer {
 async function claimShard(
   input: ClaimerInput,
   want: { shard: number; limit: number; perWorkspaceMax: number },
-): Promise<Batch & { readonly full: boolean }> {
+): Promise<Batch & { readonly more: boolean }> {
   const { store, holder, clock, options } = input;
   const sentAt = clock.monotonic();
   const claims = await store.claim({ ...want, holder, leaseMs: options.leaseMs });
-  const full = claims.length >= want.limit;
-  if (claims.length === 0) return { claimed: [], version: 0, now: 0, sentAt, readAt: sentAt, full };
-  return { ...(await readClaimed(input, claims, sentAt)), full };
+  const more = claims.length >= Math.min(want.limit, seenOfEach);
+  if (claims.length === 0) return { claimed: [], version: 0, now: 0, sentAt, readAt: sentAt, more };
+  return { ...(await readClaimed(input, claims, sentAt)), more };
 }
+
+/** Rows of one workspace that any claim looks at, however many workspaces there are (store/engine/claim-rows.ts). */
+const seenOfEach = 2;
 
 /** Reads claimed rows of one shard in a fresh snapshot; gives the claims back if that fails. Rows that are gone are left out. */
 export async function readClaimed(input: ClaimerInput, claims: readonly Claim[], sentAt: number): Promise<Batch> {

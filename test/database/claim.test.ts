@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { systemClock } from '#controller/clock.ts';
+import { createOptions } from '#controller/options.ts';
+import { createClaimer } from '#controller/queue/claim.ts';
 import { shardOf } from '#resources/shard.ts';
 import {
   claimAll,
@@ -77,6 +80,22 @@ describe('fairness', () => {
     const claims = await stores.engine.claim({ shard, holder: 'me', limit: 64, perWorkspaceMax: 32, leaseMs });
     expect(claims).toHaveLength(64);
     expect(claims.map((one) => one.uid)).toContain(lone);
+  });
+
+  test('tenants whose rows are all under way elsewhere do not hold up the backlog of another', async () => {
+    const tenants = neighbours(63);
+    for (const workspace of tenants) await seedRows(stores.db.owner, { workspace, count: 1, dueMsAgo: 5_000 });
+    expect(await claimAs('other', 64)).toHaveLength(63);
+    await seedRows(stores.db.owner, { workspace: 'acme', count: 100, dueMsAgo: 1_000 });
+    const options = createOptions().engine;
+    const claimer = createClaimer({ store: stores.engine, holder: 'me', clock: systemClock, options });
+    claimer.note([shard]);
+    const idle = { count: 0, ofShard: () => new Map<string, number>() };
+    let claimed = 0;
+    for (let batch = await claimer.next(idle); batch !== null; batch = await claimer.next(idle)) {
+      claimed += batch.claimed.length;
+    }
+    expect(claimed).toBe(100);
   });
 
   test('half the slots at most go to one tenant while others can fill the rest', async () => {
