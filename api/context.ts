@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { initTRPC } from '@trpc/server';
 import type { Clock, Rng } from '#controller/clock.ts';
+import { scrubText } from '#controller/log.ts';
 import type { Logger } from '#controller/log.ts';
 import type { AdminStore } from '#controller/store/admin-store.ts';
 import type { ProviderStore } from '#controller/store/provider-store.ts';
@@ -109,15 +110,18 @@ export function auditEntry(deps: ApiDeps, call: Call, what: { input: unknown; ou
 }
 
 const targetCharsMax = 256;
+/** Looked through for secrets: the input of a denied attempt may hold anything, of any length. */
+const scrubbedCharsMax = 1_024;
 
-/** What an input is about, as text: "Bucket/acme/uploads", "acme", "rep_1". */
+/** What an input is about, as text: "Bucket/acme/uploads", "acme", "rep_1". Without what is a key by its shape. */
 function targetOf(input: unknown): string {
   const body = record(input);
   const manifest = record(body['manifest'] ?? (Array.isArray(body['manifests']) ? body['manifests'][0] : undefined));
   const named = { ...body, ...record(manifest['metadata']), kind: manifest['kind'] ?? body['kind'] };
   const parts = ['kind', 'workspace', 'name', 'id', 'provider', 'account'].map((field) => record(named)[field]);
   const text = parts.filter((part) => typeof part === 'string' && part !== '').join('/');
-  return text.toWellFormed().replaceAll('\u0000', '').slice(0, targetCharsMax);
+  const plain = text.slice(0, scrubbedCharsMax).toWellFormed().replaceAll('\u0000', '');
+  return scrubText(plain).slice(0, targetCharsMax);
 }
 
 function record(value: unknown): Record<string, unknown> {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { bucketSpec, lifecycleRules } from './bucket-spec.ts';
 import type { Json, JsonObject } from './json.ts';
 import { commonSpec } from './kind.ts';
-import { objectGeneration, objectKey, urlObjectKey } from './object-key.ts';
+import { isPrefix, objectGeneration, objectKey, urlObjectKey } from './object-key.ts';
 import type { ResourceKey } from './resource.ts';
 import type { Verb, VerbCall } from './verb.ts';
 
@@ -152,7 +152,7 @@ export const bucketVerbs: Readonly<Record<string, Verb>> = {
     'read',
     z.strictObject({
       ...inBucket,
-      prefix: z.string().max(1024).optional(),
+      prefix: z.string().max(1024).refine(isPrefix, 'A prefix is well-formed Unicode of at most 1024 bytes').optional(),
       limit: z.int().min(1).max(1000).default(100),
       cursor: z.string().min(1).max(4096).optional(),
     }),

@@ -20,6 +20,11 @@ export function checkObjectKey(key: string): string | null {
   return null;
 }
 
+/** Whether objects' names can begin so: what can not be part of a URL must not get as far as the provider's client. */
+export function isPrefix(text: string): boolean {
+  return text.isWellFormed() && new TextEncoder().encode(text).length <= objectKeyBytesMax;
+}
+
 /** Whether a tenant may read, write or delete the object by a verb. */
 export function isReserved(key: string): boolean {
   return key.startsWith(backupsPrefix);

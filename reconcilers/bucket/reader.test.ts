@@ -142,6 +142,10 @@ describe('a signed URL', () => {
 });
 
 describe('a list of objects', () => {
+  it.each(['\ud800', 'é'.repeat(513)])('is never asked for under a prefix that no name begins with', async (prefix) => {
+    expect(await refusal(ask('storage.list_objects', { prefix, limit: 7 }))).toBe('VALIDATION');
+  });
+
   it('has one page, with a cursor to the next', async () => {
     const { answer, asked } = await ask('storage.list_objects', { prefix: 'a', limit: 7, cursor: 'here' });
     expect(asked).toEqual([

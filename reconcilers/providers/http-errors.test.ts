@@ -19,6 +19,21 @@ describe('a call without an answer', () => {
     expect(noAnswer('nonsense').detail).toMatchObject({ outcome: 'unknown', providerCode: 'error' });
   });
 
+  it('says nothing about the provider if the request could not even be written', () => {
+    const unwritable = ((): unknown => {
+      try {
+        return encodeURIComponent('\ud800');
+      } catch (error) {
+        return error;
+      }
+    })();
+    expect(noAnswer(unwritable).detail).toMatchObject({
+      verdict: 'rejected',
+      reason: 'ProviderRejected',
+      outcome: 'not-done',
+    });
+  });
+
   it('keeps what is classified already', () => {
     const known = noAnswer(new Error('x'));
     expect(noAnswer(known)).toBe(known);

@@ -46,15 +46,28 @@ export function unclassified(message: string, providerCode: string): ProviderErr
 /** Errors of the network at which nothing can have been sent. */
 const neverConnected = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'EPROTO']);
 
-/** No answer came: refused connections sent nothing, everything else may have arrived. */
+/**
+ * No answer came: refused connections sent nothing, everything else may have arrived. A request that could not even be written says nothing
+ * about the provider: taken for an outage, text of one tenant would open the breaker for all.
+ */
 export function noAnswer(error: unknown): ProviderError {
   if (error instanceof ProviderError) return error;
+  if (error instanceof URIError) return unwritable();
   const code = codeOf(error);
   return new ProviderError(`The provider gave no answer (${code}).`, {
     verdict: 'unavailable',
     reason: 'ProviderUnavailable',
     outcome: neverConnected.has(code) ? 'not-done' : 'unknown',
     providerCode: code,
+  });
+}
+
+function unwritable(): ProviderError {
+  return new ProviderError('The request holds text that no URL can hold; nothing was sent.', {
+    verdict: 'rejected',
+    reason: 'ProviderRejected',
+    outcome: 'not-done',
+    providerCode: 'unwritable',
   });
 }
 

@@ -106,6 +106,16 @@ describe('a key that manages keys', () => {
   });
 });
 
+describe('an API key where a name belongs', () => {
+  it('is not kept in the audit log: the entry of a denied attempt names its target', async () => {
+    const key = agent(['storage:read']);
+    await api.call('resources.get', bucketRef(key, 'beta'), key);
+    const entry = api.admin.entries.at(-1)?.entry;
+    expect(entry).toMatchObject({ procedure: 'resources.get', outcome: 'NOT_FOUND' });
+    expect(entry?.target).toMatch(/^Bucket\/beta\/vibn_test_[a-z0-9]+_\[redacted\]$/);
+  });
+});
+
 describe('a forged cursor', () => {
   const place = ['acme', 'Bucket', 'mine', '\u0000', 0];
   it.each([
