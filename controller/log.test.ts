@@ -62,6 +62,16 @@ describe('redaction', () => {
     expect(scrubText(`before ${text} after`)).not.toContain(canary.replace('-', ''));
     expect(scrubText(`before ${text} after`)).toContain('before');
   });
+
+  it.each(['a.', 'a-', 'bearer ', 'vibn_a_', '?key=', 'a://b:'])('is found in linear time in much of "%s"', (part) => {
+    const scrubMs = (chars: number): number => {
+      const began = performance.now();
+      scrubText(part.repeat(chars / part.length));
+      return performance.now() - began;
+    };
+    scrubMs(65_536);
+    expect(scrubMs(65_536)).toBeLessThan(200);
+  });
 });
 
 describe('lines', () => {

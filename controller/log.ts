@@ -48,7 +48,7 @@ const censor = '[redacted]';
 const secretShapes: readonly RegExp[] = [
   /\b((?:bearer|basic)\s+)[\w+./~=-]+/gi,
   /\b(vibn_[a-z0-9]+_[a-z0-9]+_)[a-z0-9]+(?:_[a-z0-9]+)?/gi,
-  /(\b[a-z][a-z0-9+.-]*:\/\/[^\s:/@]*:)[^\s@/]+(?=@)/gi,
+  /(\b[a-z][a-z0-9+.-]{0,31}:\/\/[^\s:/@]*:)[^\s@/]+(?=@)/gi,
   /([?&](?:x-goog-signature|x-amz-signature|x-amz-security-token|signature|token|password|secret|key|access_token)=)[^&\s"']+/gi,
   /(-----BEGIN [A-Z ]*PRIVATE KEY-----)[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g,
 ];
