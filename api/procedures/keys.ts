@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { ApiKeyRow } from '#controller/store/rows.ts';
+import { errorCode } from '#controller/store/sql-errors.ts';
 import { ApiError, notFound, validationError } from '#resources/errors.ts';
 import type { KeyClass, Ms } from '#resources/resource.ts';
 import type { ApiDeps, Call } from '#api/context.ts';
@@ -82,6 +83,9 @@ export async function rotateKey(
   return store(deps, call, { input, made: { ...old, expiresAt } });
 }
 
+/** SQLSTATE: the id is taken. */
+const uniqueViolation = '23505';
+
 type NewKey = Pick<ApiKeyRow, 'name' | 'workspace' | 'class' | 'scopes' | 'lineage' | 'expiresAt' | 'ratePerSecond'>;
 
 /** The id is remembered before the key is stored: a repeat after a crash between the two makes the same key, and shows it. */
@@ -111,7 +115,14 @@ async function store(
     revokedAt: null,
     lastUsedAt: null,
   };
-  await deps.stores.admin.createKey(call.scope, row);
+  try {
+    await deps.stores.admin.createKey(call.scope, row);
+  } catch (error) {
+    // An equal request was quicker: it has shown the secret of the key that is stored.
+    if (requestId !== undefined && errorCode(error) === uniqueViolation)
+      return { id, secret: null, alreadyCreated: true };
+    throw error;
+  }
   await audited(deps, call, { workspace, input: { ...input, id } });
   return { ...keyAnswer(row), secret: text };
 }

@@ -100,6 +100,17 @@ describe('a key that manages keys', () => {
     expect((await api.call('keys.rotate', { id, expires_at: later }, key)).status).toBe(403);
   });
 
+  it('is told that the key is made already if an equal request made it in between', async () => {
+    const own = await startApi();
+    try {
+      own.admin.createKey = () => Promise.reject(Object.assign(new Error('duplicate key'), { code: '23505' }));
+      const { status, data } = await own.call('keys.create', { ...input, requestId: 'race' });
+      expect({ status, data }).toMatchObject({ status: 200, data: { secret: null, alreadyCreated: true } });
+    } finally {
+      await own.close();
+    }
+  });
+
   it('is not bound by either if it is platform-wide: the admin decides', async () => {
     const made = await api.call('keys.create', { ...input, ratePerSecond: 100_000 }, api.root);
     expect(made.data).toMatchObject({ ratePerSecond: 100_000, expiresAt: null });
