@@ -2,7 +2,11 @@ import { defineConfig } from 'vitest/config';
 
 // Three projects: unit (memory only, beside the code), database (real Postgres and the local cloud), simulation (the world).
 // Tests run the same type-stripped files as production.
-const shared = { experimental: { viteModuleRunner: false }, environment: 'node' as const };
+const shared = {
+  experimental: { viteModuleRunner: false },
+  environment: 'node' as const,
+  setupFiles: ['./test/support/seeds.ts'],
+};
 
 export default defineConfig({
   test: {

@@ -8,7 +8,7 @@ import type { Up } from '#test/support/up.ts';
  * count by command: VIBN_KILL_ROUNDS=100 npx vitest run --project database test/process/kill.test.ts
  */
 const rounds = Number(process.env['VIBN_KILL_ROUNDS'] ?? '8');
-const seed = Number(process.env['VIBN_KILL_SEED'] ?? Date.now() % 1_000_000);
+const seed = Number(process.env['VIBN_KILL_SEED'] ?? '1');
 /** A kill falls anywhere within this after the edits of its round: before the claim, amid the calls, after the settle. */
 const killWithinMs = 1_000;
 /** A child that lived this long is started again after 1 s; sooner, the supervisor takes it for a crash loop and doubles the wait. */
