@@ -38,6 +38,18 @@ export function settleContract(makeStores: MakeStores): void {
   const { stores } = eachWithStores(makeStores);
 
   describe('settle', () => {
+    test('leaves the time of the declaration as it is: what holds a row up is counted from there', async () => {
+      const uid = await declare(stores(), 'a');
+      const { updatedAt } = (await read(stores(), uid)).row;
+      await stores().elapse(60_000);
+      await pass(stores(), uid, { status: statusOf({ status: { external: 'x' } }) });
+      const { row } = await read(stores(), uid);
+      const { now } = await stores().engine.readRows(shard, []);
+      expect(row.status).toEqual({ external: 'x' });
+      expect(now - row.updatedAt).toBeGreaterThanOrEqual(60_000);
+      expect(row.updatedAt).toBeLessThanOrEqual(updatedAt);
+    });
+
     test('writes status and conditions under the next version, and gives the row back', async () => {
       const uid = await declare(stores(), 'a');
       const before = await versionNow(stores());

@@ -84,7 +84,7 @@ function settleOne(db: MemoryDatabase, tables: Shard, settle: Settle): SettleRes
   if (work === null) return 'fenced';
   const fires = settle.fires.length > 0;
   if (settle.status !== undefined || fires) tables.version += 1;
-  storeStatus(db, tables, settle);
+  storeStatus(tables, settle);
   if (settle.listeners !== undefined) storeListeners(tables, settle.uid, settle.listeners);
   const next = { ...work, ...settledWork(db, settle), dueAt: dueAt(db, tables, { settle, work }) };
   tables.work.set(settle.uid, next);
@@ -93,10 +93,10 @@ function settleOne(db: MemoryDatabase, tables: Shard, settle: Settle): SettleRes
   return 'settled';
 }
 
-function storeStatus(db: MemoryDatabase, tables: Shard, settle: Settle): void {
+function storeStatus(tables: Shard, settle: Settle): void {
   const row = tables.rows.get(settle.uid);
   if (row === undefined || settle.status === undefined) return;
-  tables.rows.set(settle.uid, { ...row, ...settle.status, version: tables.version, updatedAt: db.now() });
+  tables.rows.set(settle.uid, { ...row, ...settle.status, version: tables.version });
 }
 
 function settledWork(db: MemoryDatabase, settle: Settle): Partial<MemoryWork> {
