@@ -34,6 +34,8 @@ export default defineConfig({
           ...shared,
           name: 'simulation',
           include: ['test/{simulation,conformance}/**/*.test.ts'],
+          // Two even on two cores: each spends part of its time waiting for its own child processes.
+          maxWorkers: 2,
           testTimeout: 120_000,
         },
       },

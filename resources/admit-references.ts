@@ -61,29 +61,20 @@ interface Graph {
   readonly kinds: KindRegistry;
 }
 
-/** Walks level by level, each row once: a wide graph costs its edges, not its paths. */
 function refuseCycle(start: Proposed, rows: ReadonlyMap<string, ResourceRow>, graph: Graph): void {
   const first = keyText(start.key);
-  const cameFrom = new Map<string, string>();
-  let level = [first];
-  for (let depth = 1; level.length > 0; depth += 1) {
-    const edges = level.flatMap((key) => needsOf(key, rows, graph).map((next) => [key, next] as const));
-    const closing = edges.find(([, next]) => next === first);
-    if (closing !== undefined) throw cycle(start, [...pathTo(closing[0], cameFrom), first], 'circular');
-    const fresh = edges.filter(([, next]) => !cameFrom.has(next));
-    for (const [key, next] of fresh) cameFrom.set(next, key);
-    level = [...new Set(fresh.map(([, next]) => next))];
-    const [deep] = level;
-    if (depth >= needsDepthMax && deep !== undefined) {
-      throw cycle(start, pathTo(deep, cameFrom), `a chain longer than ${needsDepthMax}`);
+  /** How far from the start a row was when it was walked from: again only from farther, or a ladder of pairs has 2^depth ways. */
+  const walkedAt = new Map<string, number>();
+  const walk = (key: string, path: readonly string[]): void => {
+    if (path.length > needsDepthMax) throw cycle(start, [...path, key], `longer than ${needsDepthMax} references`);
+    if ((walkedAt.get(key) ?? -1) >= path.length) return;
+    walkedAt.set(key, path.length);
+    for (const next of needsOf(key, rows, graph)) {
+      if (next === first) throw cycle(start, [...path, key, next], 'circular');
+      if (!path.includes(next)) walk(next, [...path, key]);
     }
-  }
-}
-
-function pathTo(key: string, cameFrom: ReadonlyMap<string, string>): string[] {
-  const path = [key];
-  for (let at = cameFrom.get(key); at !== undefined; at = cameFrom.get(at)) path.unshift(at);
-  return path;
+  };
+  walk(first, []);
 }
 
 function needsOf(key: string, rows: ReadonlyMap<string, ResourceRow>, graph: Graph): string[] {
