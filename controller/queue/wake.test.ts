@@ -63,6 +63,23 @@ describe('wake', () => {
     expect(answers).toEqual([[3, 4]]);
   });
 
+  it('looks once more after a reconnect that comes while it looks: what it is about to hear is older than that', async () => {
+    const asked: ((shards: readonly number[]) => void)[] = [];
+    const { wake, clock, answers, signal, start, polls } = createBench(
+      () => new Promise((resolve) => void asked.push(resolve)),
+    );
+    await start();
+    signal(null);
+    await clock.advance(10);
+    asked.shift()?.([]);
+    await clock.advance(0);
+    expect(polls()).toBe(1);
+    asked.shift()?.([7]);
+    await clock.advance(0);
+    expect(answers).toEqual([[], [7]]);
+    wake.stop();
+  });
+
   it('finds due rows within the poll interval when every signal is lost', async () => {
     let due: number[] = [];
     const { clock, answers, start } = createBench(() => Promise.resolve(due));

@@ -142,8 +142,11 @@ function createBell(): { ring(): void; rung(): Promise<void> } {
 }
 
 async function taken(reasons: Reasons, input: WakeInput): Promise<readonly number[]> {
-  const due = reasons.everything ? await dueShards(input) : [];
-  if (due !== null) reasons.everything = false;
+  const { everything } = reasons;
+  // Before the question: what comes while it is asked is a reason to ask again.
+  reasons.everything = false;
+  const due = everything ? await dueShards(input) : [];
+  if (due === null) reasons.everything = true;
   const shards = [...new Set([...reasons.pending, ...(due ?? [])])];
   reasons.pending.clear();
   return shards;
