@@ -58,13 +58,16 @@ async function observe(
   ctx: ReadContext,
 ): Promise<BucketObserved> {
   const external = externalBucketName(target.workspace, target.name);
-  const sight = await ctx.call(read('buckets.get'), (signal) => client.look(external, { sure: absent, signal }));
+  const seenBefore = target.last.external !== undefined;
+  // To miss what was there needs two answers: one false "not found" must neither let a row go nor call its data lost.
+  const sure = absent || seenBefore;
+  const sight = await ctx.call(read('buckets.get'), (signal) => client.look(external, { sure, signal }));
   const seen: BucketObserved = {
     uid: target.uid,
     workspace: target.workspace,
     name: target.name,
     external,
-    seenBefore: target.last.external !== undefined,
+    seenBefore,
     sight,
     policy: null,
     contents: null,

@@ -46,11 +46,11 @@ function stage() {
     if (reply.status >= 300) throw new Error(JSON.stringify(reply.body));
     return reply.body as JsonObject;
   };
-  const drive = (spec: JsonObject = {}, how: Drive & { gone?: 'Delete' | 'Orphan' } = {}) => {
+  const drive = (spec: JsonObject = {}, how: Drive & { gone?: 'Delete' | 'Orphan'; last?: JsonObject } = {}) => {
     const parsed = bucket.spec.parse(spec);
     const desired: Desired<typeof bucket> =
       how.gone === undefined ? { state: 'present', spec: parsed } : { state: 'absent', policy: how.gone, spec: parsed };
-    const wish = { uid, workspace: 'acme', name: 'uploads', desired };
+    const wish = { uid, workspace: 'acme', name: 'uploads', desired, ...(how.last ? { last: how.last } : {}) };
     return driveKind(bucketReconciler(client), wish, { now: () => clock.now(), ...how });
   };
   const upload = (key: string): void => {
@@ -157,6 +157,16 @@ describe('a bucket over the cloud in memory', () => {
     expect(driven.actions).toEqual(['create']);
     expect(driven.errors.map((error) => error.detail.reason)).toEqual(['ProviderConflict']);
     expect(driven.plan.verdict).toBe('converged');
+  });
+
+  it('once seen is missed by two answers only: the engine must not hear of lost data because one look was false', async () => {
+    const { drive, faults, count } = stage();
+    const { status } = await drive();
+    faults.add({ provider: 'gcs', op: 'buckets.get', fault: 'false-empty', times: 3 });
+    const driven = await drive({}, { last: status });
+    expect(driven.errors.map((error) => error.detail.providerCode)).toEqual(Array(3).fill('404 but listed'));
+    expect(driven.actions).toEqual([]);
+    expect(count('buckets.list')).toBe(3);
   });
 
   it.each(FAULTS.flatMap((fault) => [1, 2, 3].map((seed) => ({ fault, seed }))))(

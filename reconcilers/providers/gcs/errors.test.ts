@@ -66,6 +66,7 @@ describe("Cloud Storage's errors", () => {
     expect(gcsError(page(status), 'buckets.get').detail).toMatchObject({
       reason: 'ProviderErrorUnclassified',
       outcome: 'unknown',
+      providerCode: `${status} not in the form of Cloud Storage`,
     });
     expect(isNotFound({ ...(refusalOf(page(status)) ?? { status, code: '', message: '', shaped: true }) })).toBe(false);
   });

@@ -86,8 +86,9 @@ export function isNotFound(refusal: Refusal & { readonly shaped: boolean }): boo
  */
 export function gcsError(reply: GcsReply, op: string): ProviderError {
   const refusal = refusalOf(reply) ?? { status: reply.status, code: '', message: '', shaped: false };
-  const providerCode = refusal.code === '' ? String(refusal.status) : `${refusal.status} ${refusal.code}`;
   const spoken = refusal.shaped || refusal.status >= 500 || refusal.status === 429;
+  const code = spoken ? refusal.code : 'not in the form of Cloud Storage';
+  const providerCode = code === '' ? String(refusal.status) : `${refusal.status} ${code}`;
   const row = spoken ? rowFor(gcsErrors, refusal) : undefined;
   const message = `Cloud Storage refused ${op} with ${refusal.status}: ${quoted(refusal.message)}.`;
   if (row === undefined) return unclassified(message, providerCode);
