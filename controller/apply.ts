@@ -10,7 +10,7 @@ import { intentArgs, intentStep, unknownReasonOf } from './intents.ts';
 import type { Outcome } from './outcome.ts';
 import { accountOf, targetOf } from './progress.ts';
 import type { Pass } from './progress.ts';
-import { judgeRecent, repeatDigest } from './recent-actions.ts';
+import { judgeRecent, repeatDigest, sentEntry } from './recent-actions.ts';
 import { recreate } from './recreate.ts';
 import { onStore, stopPass } from './scope.ts';
 import type { PassDeps } from './scope.ts';
@@ -223,6 +223,8 @@ async function carryOut(pass: Pass, deps: PassDeps, action: Action): Promise<Out
   }
   const op = scope.record.unknownOp;
   if (op === null) return null;
+  // An intent remembers its own send.
+  if (intent === null && !takesAway(action)) progress.acknowledged.push(sentEntry(scope.passRow.row.generation));
   const message = `The answer of ${op} was lost, so whether it took effect is unknown. It is looked up next.`;
   return { type: 'unknown', reason: unknownReasonOf(action), message, retryAfterMs: null };
 }

@@ -13,7 +13,7 @@ import { finishedRemoveInMs } from './once.ts';
 import type { Outcome } from './outcome.ts';
 import { accountOf, targetOf } from './progress.ts';
 import type { Pass } from './progress.ts';
-import { changedBefore, lastStood } from './recent-actions.ts';
+import { changedBefore, lastStood, missingEntry, missingSince, sentBefore } from './recent-actions.ts';
 import { blamed } from './scope.ts';
 import type { PassDeps } from './scope.ts';
 
@@ -107,15 +107,25 @@ function unprovenMatch(pass: Pass): Outcome | null {
 
 /**
  * That nothing is seen proves nothing while something of ours may still show: what was made or seen less than visibilityMs ago and not
- * taken away since, and what another holder sent. A row that went before would leave it behind without an owner.
+ * taken away since, what another holder sent, and what we sent without an answer. What should stand must be missed twice, visibilityMs
+ * apart: one look may be wrong altogether. A row that went before would leave its object behind without an owner.
  */
 function unprovenAbsence(pass: Pass): Outcome | null {
-  const { work } = pass.scope.passRow;
+  const { scope, progress } = pass;
+  const { work, row } = scope.passRow;
   if (accountOf(pass) === null) return null;
-  const { visibilityMs, maxCallMs } = pass.scope.timing;
-  const shownBy = lastStood(work) + visibilityMs;
-  const landedBy = work.takenOverAt === null ? 0 : work.takenOverAt + Math.max(maxCallMs, visibilityMs);
-  const leftMs = Math.max(shownBy, landedBy) - pass.scope.now;
+  const { visibilityMs, maxCallMs } = scope.timing;
+  const landsWithinMs = Math.max(maxCallMs, visibilityMs);
+  const stoodAt = lastStood(work);
+  const missedAt = missingSince(work);
+  if (stoodAt > 0 && missedAt === null) progress.acknowledged.push(missingEntry(row.generation));
+  const provenAt = Math.max(
+    stoodAt + visibilityMs,
+    stoodAt > 0 ? (missedAt ?? scope.now) + visibilityMs : 0,
+    (work.takenOverAt ?? -landsWithinMs) + landsWithinMs,
+    sentBefore(work.recentActions, row.generation) + landsWithinMs,
+  );
+  const leftMs = provenAt - scope.now;
   return leftMs > 0 ? { type: 'verifying', retryAfterMs: leftMs } : null;
 }
 

@@ -1,6 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { Action } from './contract.ts';
 import {
+  missingEntry,
+  missingSince,
+  sentBefore,
+  sentEntry,
   acknowledge,
   approvalDigest,
   changedBefore,
@@ -121,5 +125,25 @@ describe('when our object was last known to stand', () => {
     const marked = (effect: Action['effect']) =>
       repeatDigest({ type: 'a', effect, risk: 'free' }, 1).startsWith('away:');
     expect((['create', 'update', 'delete', 'release'] as const).map(marked)).toEqual([false, false, true, true]);
+  });
+});
+
+describe('entries that are no change', () => {
+  const entry = (digest: string, acknowledgedAt: number) => ({ digest, acknowledgedAt, count: 1 });
+  const create = repeatDigest({ type: 'create', effect: 'create', risk: 'free' }, 1);
+
+  it('a sight that something is missing counts from the first one after it last stood', () => {
+    const recentActions = [entry(create, 100), entry(missingEntry(1), 200), entry(missingEntry(1), 300)];
+    expect(lastStood({ recentActions, verifiedAt: null })).toBe(100);
+    expect(missingSince({ recentActions, verifiedAt: 150 })).toBe(200);
+    expect(missingSince({ recentActions, verifiedAt: 250 })).toBe(300);
+    expect(missingSince({ recentActions, verifiedAt: 300 })).toBeNull();
+  });
+
+  it('a change whose answer was lost is remembered for the generations after it, and is no acknowledgement', () => {
+    const recentActions = [entry(create, 100), entry(sentEntry(2), 200)];
+    expect([sentBefore(recentActions, 2), sentBefore(recentActions, 3)]).toEqual([0, 200]);
+    expect(lastStood({ recentActions, verifiedAt: null })).toBe(100);
+    expect(changedBefore(recentActions, 2)).toBe(100);
   });
 });

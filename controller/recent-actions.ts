@@ -29,14 +29,49 @@ export function repeatDigest(action: Action, generation: number): string {
 
 /** Begins the digest of what takes our object away, so that the list tells whether something of ours should stand. */
 const awayMark = 'away:';
+/** Begin entries that are no acknowledged change: our object was not seen where it should stand; a change was sent and its answer lost. */
+const missingMark = 'missing:';
+const sentMark = 'sent:';
 const generationMark = (generation: number): string => `g${generation}:`;
+
+/** Entry: what should stand was not seen. One sight proves nothing: get and list may both be wrong. */
+export function missingEntry(generation: number): string {
+  return `${missingMark}${generationMark(generation)}`;
+}
+
+/** Entry: a change was sent outside an intent and its answer was lost; it may land yet. */
+export function sentEntry(generation: number): string {
+  return `${sentMark}${generationMark(generation)}`;
+}
+
+function isChange({ digest: name }: RecentAction): boolean {
+  return !name.startsWith(missingMark) && !name.startsWith(sentMark);
+}
+
+/** Since when our object has not been seen although it should stand; null: it was seen, or taken away by us, since. */
+export function missingSince(work: Pick<WorkRow, 'recentActions' | 'verifiedAt'>): Ms | null {
+  const stoodAt = lastStood(work);
+  const first = work.recentActions.find(
+    (entry) => entry.digest.startsWith(missingMark) && entry.acknowledgedAt > stoodAt,
+  );
+  return first?.acknowledgedAt ?? null;
+}
+
+/**
+ * When the last change of an EARLIER generation was given up without an answer; 0: none. It may land yet, over what is wanted now. One of
+ * this generation would only land what is wanted.
+ */
+export function sentBefore(recentActions: WorkRow['recentActions'], generation: number): Ms {
+  const mine = sentEntry(generation);
+  return recentActions.findLast(({ digest: name }) => name.startsWith(sentMark) && name !== mine)?.acknowledgedAt ?? 0;
+}
 
 /**
  * When the provider was last changed for an earlier generation than this one; 0 if the last change was for this one. For visibilityMs
  * after that, a read may show the world before it: as this generation wants it, by accident.
  */
 export function changedBefore(recentActions: WorkRow['recentActions'], generation: number): Ms {
-  const last = recentActions.at(-1);
+  const last = recentActions.findLast(isChange);
   return last === undefined || last.digest.includes(generationMark(generation)) ? 0 : last.acknowledgedAt;
 }
 
@@ -46,7 +81,7 @@ export function changedBefore(recentActions: WorkRow['recentActions'], generatio
  */
 export function lastStood({ recentActions, verifiedAt }: Pick<WorkRow, 'recentActions' | 'verifiedAt'>): Ms {
   const seenAt = verifiedAt ?? 0;
-  const last = recentActions.at(-1);
+  const last = recentActions.findLast(isChange);
   if (last === undefined) return seenAt;
   const isAway = last.digest.startsWith(awayMark);
   if (isAway) return last.acknowledgedAt >= seenAt ? 0 : seenAt;

@@ -1,5 +1,5 @@
 import type { KindRegistry } from '#resources/registry.ts';
-import type { Ms } from '#resources/resource.ts';
+import type { Ms, ResourceRow } from '#resources/resource.ts';
 import type { Topic } from '#resources/topic.ts';
 import type { Clock, Rng } from './clock.ts';
 import type { Timing } from './contract.ts';
@@ -27,6 +27,13 @@ export interface PassDeps {
 }
 
 /**
+ * Rows that several passes of one claim need, by key, read once for all of them (a batch of 32 rows asked 32 times for its Workspace: a
+ * third of all that the database did). Each was read AFTER the claim: a change since then moves the `wake_seq` that the claim answered,
+ * or is found through the version of the read, as with a read of one's own.
+ */
+export type SharedReads = Map<string, Promise<{ version: number; row: ResourceRow | null }>>;
+
+/**
  * What one pass is about, and the record of what it read and sent. Only context.ts and call.ts write the record; how the pass ends is
  * decided from it, so that a kind which swallows an error changes nothing.
  */
@@ -41,6 +48,8 @@ export interface PassScope {
   /** Database time of the snapshot, and the monotonic time at which it had arrived. */
   readonly now: Ms;
   readonly begunAt: number;
+  /** What the rows of one claim share; absent: this row was not claimed. */
+  readonly shared?: SharedReads;
   readonly record: PassRecordInProgress;
 }
 

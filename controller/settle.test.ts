@@ -3,6 +3,7 @@ import type { Action } from './contract.ts';
 import { createOptions } from './options.ts';
 import { makeFacts, makeLook, testNow } from './pass-facts-testing.ts';
 import type { FactsInput } from './pass-facts-testing.ts';
+import { sentEntry } from './recent-actions.ts';
 import { settlePass } from './settle.ts';
 import type { Settle } from './store/rows.ts';
 
@@ -349,6 +350,26 @@ describe('takeover', () => {
     const written = settle({ outcome, look, work: { takenOverAt: testNow - 30_000 } });
     expect(said(written)).toBe('InSync=True/Current Ready=True/Available');
     expect(written.clearTakenOver).toBe(true);
+  });
+});
+
+describe('a change of an earlier generation whose answer was lost', () => {
+  const outcome = { type: 'converged' } as const;
+  const look = makeLook(converged);
+  const sent = (generation: number, acknowledgedAt: number) => ({
+    recentActions: [{ digest: sentEntry(generation), acknowledgedAt, count: 1 }],
+  });
+  const row = { generation: 2 };
+
+  it('leaves Ready Unknown / Verifying while it may still land over what is wanted now', () => {
+    const written = settle({ outcome, look, row, work: sent(1, testNow - 10_000) });
+    expect(said(written)).toContain('Ready=Unknown/Verifying');
+    expect(written).toMatchObject({ dueInMs: 20_000, verified: false });
+  });
+
+  it('is forgotten after that, and does not count if it was of this generation', () => {
+    expect(said(settle({ outcome, look, row, work: sent(1, testNow - 30_000) }))).toContain('Ready=True');
+    expect(said(settle({ outcome, look, row, work: sent(2, testNow) }))).toContain('Ready=True');
   });
 });
 

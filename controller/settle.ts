@@ -10,7 +10,7 @@ import { suspensionOf } from './gates.ts';
 import { passRecord } from './journal.ts';
 import type { EngineOptions } from './options.ts';
 import type { PassFacts, Verdict } from './pass-facts.ts';
-import { acknowledge, forgiven } from './recent-actions.ts';
+import { acknowledge, forgiven, sentBefore } from './recent-actions.ts';
 import { settledConditions } from './settle-conditions.ts';
 import type { PassRow, Settle } from './store/rows.ts';
 import { verdictOf } from './verdict.ts';
@@ -62,6 +62,12 @@ export function settlePass(facts: PassFacts, options: EngineOptions): Settle {
   };
 }
 
+/** ms until one observation after what we sent for an earlier generation, without an answer, could have landed; ≤ 0: it is past. */
+function landingLeftMs({ passRow: { row, work }, timing, claim }: PassFacts): number {
+  const sentAt = sentBefore(work.recentActions, row.generation);
+  return sentAt === 0 ? 0 : sentAt + Math.max(timing.maxCallMs, timing.visibilityMs) - claim.claimedAt;
+}
+
 /** ms until one observation after anything the old holder sent could have landed; ≤ 0: it is past, or there was no takeover. */
 function takeoverLeftMs({ passRow: { work }, timing, claim }: PassFacts): number {
   if (work.takenOverAt === null) return 0;
@@ -70,13 +76,14 @@ function takeoverLeftMs({ passRow: { work }, timing, claim }: PassFacts): number
 
 /** Until then Ready is at best Unknown / Verifying, and the row is due no later. */
 function duringTakeover(verdict: Verdict, facts: PassFacts): Verdict {
-  const leftMs = takeoverLeftMs(facts);
+  const leftMs = Math.max(takeoverLeftMs(facts), landingLeftMs(facts));
   if (leftMs <= 0 || facts.outcome.type === 'superseded' || facts.outcome.type === 'finished') return verdict;
   const sooner = verdict.dueInMs <= leftMs ? verdict : ({ ...verdict, dueInMs: leftMs, priority: 'replay' } as const);
   if (verdict.write && verdict.ready.status !== 'True') return sooner;
   const text = {
     reason: 'Verifying',
-    message: 'Another controller held this resource before; it is looked at again when nothing of that can still land.',
+    message:
+      'A change sent before may still land: by another controller, or one whose answer was lost. It is looked at again after that.',
   };
   return {
     ...sooner,
