@@ -1,7 +1,8 @@
 import { storedReady } from '#resources/conditions.ts';
 import type { Json } from '#resources/json.ts';
 import type { Kind } from '#resources/kind.ts';
-import type { ResourceRow } from '#resources/resource.ts';
+import { keyText } from '#resources/reference.ts';
+import type { ResourceKey, ResourceRow } from '#resources/resource.ts';
 import { topic } from '#resources/topic.ts';
 import type { Topic } from '#resources/topic.ts';
 import { sendCall } from './call.ts';
@@ -18,7 +19,7 @@ import { dependentsNamedMax, needs } from './deletion.ts';
 import type { Dependency } from './dependencies.ts';
 import { databaseNow, onStore } from './scope.ts';
 import type { PassDeps, PassScope } from './scope.ts';
-import type { ListInput } from './store/engine-store.ts';
+import type { EngineStore, ListInput } from './store/engine-store.ts';
 
 /** What a kind sees of the world during one pass. Every read leaves its topic behind, so that a change there wakes the row. */
 
@@ -65,13 +66,24 @@ function listen(scope: PassScope, deps: PassDeps, name: Topic): void {
 async function readRow(
   scope: PassScope,
   deps: PassDeps,
-  { kind, name }: { kind: string; name: string },
+  { kind, name, share = false }: { kind: string; name: string; share?: boolean },
 ): Promise<{ version: number; row: ResourceRow | null }> {
   const { workspace } = scope.passRow.row;
   listen(scope, deps, topic.ref(kind, workspace, name));
-  const answer = await onStore(scope, () => deps.store.readKey({ workspace, kind, name }));
+  const key = { workspace, kind, name };
+  const answer = await onStore(scope, () => (share ? sharedRead(scope, deps, key) : deps.store.readKey(key)));
   scope.record.readVersion = Math.min(scope.record.readVersion, answer.version);
   return answer;
+}
+
+/** Read by the first pass of the claim that asks. */
+function sharedRead(scope: PassScope, deps: PassDeps, key: ResourceKey): ReturnType<EngineStore['readKey']> {
+  const name = keyText(key);
+  const known = scope.shared?.get(name);
+  if (known !== undefined) return known;
+  const asked = deps.store.readKey(key);
+  scope.shared?.set(name, asked);
+  return asked;
 }
 
 async function read(scope: PassScope, deps: PassDeps, wanted: { kind: string; name: string }): Promise<ReadResult> {
@@ -101,7 +113,8 @@ export async function readDependencies(scope: PassScope, deps: PassDeps, kind: K
   const wanted = kind.references(row.spec, row.workspace, row.name).filter((reference) => reference.mode === 'needs');
   return Promise.all(
     wanted.map(async (reference) => {
-      const found = (await readRow(scope, deps, reference)).row;
+      const { kind: needed, name } = reference;
+      const found = (await readRow(scope, deps, { kind: needed, name, share: true })).row;
       return {
         ref: `${reference.kind}/${reference.name}`,
         exists: found !== null,

@@ -74,8 +74,8 @@ export function createPass({ claimed, batch, probe, reconciler, lease, holder }:
     sentMutations: 0,
   };
   const fence = { shard, uid, epoch, holder };
-  const { now, readAt: begunAt } = batch;
-  const scope = { claim, fence, passRow, timing: reconciler.timing, lease, probe, now, begunAt, record };
+  const { now, readAt: begunAt, shared } = batch;
+  const scope = { claim, fence, passRow, timing: reconciler.timing, lease, probe, now, begunAt, shared, record };
   return { scope, reconciler, progress: createProgress() };
 }
 

@@ -1,6 +1,7 @@
 // Flow step 5 of 10: claim. Before: queue/wake.ts. After: pass.ts.
 import type { Clock } from '#controller/clock.ts';
 import type { EngineOptions } from '#controller/options.ts';
+import type { SharedReads } from '#controller/scope.ts';
 import type { EngineStore } from '#controller/store/engine-store.ts';
 import type { Claim, PassRow } from '#controller/store/rows.ts';
 
@@ -37,6 +38,8 @@ export interface Batch {
   readonly sentAt: number;
   /** Monotonic time at which the snapshot had arrived. */
   readonly readAt: number;
+  /** What its passes read of the rows that they need. */
+  readonly shared: SharedReads;
 }
 
 export interface ClaimedRow {
@@ -49,6 +52,8 @@ export interface ClaimerInput {
   readonly holder: string;
   readonly clock: Clock;
   readonly options: EngineOptions;
+  /** Kinds that this build knows: beside a newer build, rows of others are left to it. */
+  readonly kinds: readonly string[];
 }
 
 /** Rotates over the shards noted. */
@@ -87,11 +92,11 @@ async function claimShard(
   input: ClaimerInput,
   want: { shard: number; limit: number; perWorkspaceMax: number },
 ): Promise<Batch & { readonly more: boolean }> {
-  const { store, holder, clock, options } = input;
+  const { store, holder, clock, options, kinds } = input;
   const sentAt = clock.monotonic();
-  const claims = await store.claim({ ...want, holder, leaseMs: options.leaseMs });
+  const claims = await store.claim({ ...want, holder, leaseMs: options.leaseMs, kinds });
   const more = claims.length >= Math.min(want.limit, seenOfEach);
-  if (claims.length === 0) return { claimed: [], version: 0, now: 0, sentAt, readAt: sentAt, more };
+  if (claims.length === 0) return { claimed: [], version: 0, now: 0, sentAt, readAt: sentAt, shared: new Map(), more };
   return { ...(await readClaimed(input, claims, sentAt)), more };
 }
 
@@ -110,7 +115,7 @@ export async function readClaimed(input: ClaimerInput, claims: readonly Claim[],
       const passRow = byUid.get(claim.uid);
       return passRow === undefined ? [] : [{ claim, passRow }];
     });
-    return { claimed, version, now, sentAt, readAt: clock.monotonic() };
+    return { claimed, version, now, sentAt, readAt: clock.monotonic(), shared: new Map() };
   } catch (error) {
     const fences = claims.map(({ uid, epoch }) => ({ shard, uid, epoch, holder }));
     // Nothing was done with them: if this fails too, their leases lapse.
