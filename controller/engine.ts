@@ -67,7 +67,8 @@ export function createEngine(input: EngineInput): Engine {
   const kinds = createKindRegistry(input.registry.map((reconciler) => reconciler.kind));
   const wake = createWake({ ...input, options: options.engine, onWake: (source) => metrics.wakes.inc({ source }) });
   const inFlight = createInFlight((count) => metrics.passesInFlight.set(count));
-  const claimerInput = { store, holder, clock, options: options.engine };
+  const known = kinds.all.map((kind) => kind.name);
+  const claimerInput = { store, holder, clock, options: options.engine, kinds: known };
   const inventories = createInventories({ clock, max: options.engine.inventoriesMax });
   const passDeps = { ...input, gateway, kinds, inventories, options: options.engine };
   const flusher = createFlusher({
@@ -76,6 +77,7 @@ export function createEngine(input: EngineInput): Engine {
     log,
     options: options.engine,
     onFlushed: (shard) => wake.settled(shard),
+    underWay: (shard) => inFlight.countOf(shard),
   });
   const { firing, services } = createServices(input, metrics);
   const onLost = (): void => metrics.leaseLosses.inc({ when: 'renewal' });

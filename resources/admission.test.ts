@@ -384,7 +384,9 @@ describe('children', () => {
   test('the same children again write nothing; another spec is an update; one not named is deleted with the approval copied', () => {
     expect(declare([child], [want('a')])).toEqual([]);
     expect(declare([child], [want('a', 'new')])).toMatchObject([{ op: 'update', newGeneration: true }]);
-    expect(declare([child], [])).toMatchObject([{ op: 'delete', uid: 'c1', approved: ['d'] }]);
+    expect(declare([child], [])).toMatchObject([
+      { op: 'delete', uid: 'c1', approved: ['d'], undoForMs: 72 * 3_600_000 },
+    ]);
   });
 
   test('a slot being deleted is undeleted while that is possible, else the owner waits', () => {

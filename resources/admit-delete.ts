@@ -69,7 +69,7 @@ function refuseOtherPolicy(row: ResourceRow, policy: DeletionPolicy | undefined)
 /** ms in which it can be undone: the workspace's window for what holds data, or what is left of it. */
 function undoForMs(context: AdmissionContext, row: ResourceRow, holdsData: boolean): number {
   if (row.deletedAt !== null) return Math.max(0, (row.undoUntil ?? 0) - context.snapshot.now);
-  return holdsData ? undoWindowHours(context, row) * 3_600_000 : 0;
+  return holdsData ? undoWindowHours(context, row.workspace) * 3_600_000 : 0;
 }
 
 function refuseUnconfirmed(row: ResourceRow, input: DeleteInput): void {
@@ -130,11 +130,10 @@ function approvedDeletion(
   );
 }
 
-function undoWindowHours(context: AdmissionContext, row: ResourceRow): number {
-  const workspace = context.snapshot.rows.get(
-    keyText({ workspace: row.workspace, kind: 'Workspace', name: row.workspace }),
-  );
-  const hours = workspace?.spec['undoWindowHours'];
+/** The undo window of a workspace for what holds data, in hours: its own setting, else the default. */
+export function undoWindowHours(context: AdmissionContext, workspace: string): number {
+  const row = context.snapshot.rows.get(keyText({ workspace, kind: 'Workspace', name: workspace }));
+  const hours = row?.spec['undoWindowHours'];
   return typeof hours === 'number' ? hours : undoWindowHoursDefault;
 }
 

@@ -1,3 +1,4 @@
+import { undoWindowHours } from './admit-delete.ts';
 import { admitApply } from './admission.ts';
 import type { AdmissionContext, ApplyInput } from './admission.ts';
 import { firesOfChange } from './changes.ts';
@@ -122,7 +123,7 @@ function dropped(context: AdmissionContext, input: ChildrenInput): RowWrite[] {
           uid: row.uid,
           key: { workspace: row.workspace, kind: row.kind, name: row.name },
           policy: input.policy,
-          undoForMs: 0,
+          undoForMs: kind.holdsData ? undoWindowHours(context, row.workspace) * 3_600_000 : 0,
           by: context.principal,
           confirmed: true,
           approved: input.approved,

@@ -39,6 +39,7 @@ function createBench(due: Record<number, number>, slots = 8) {
     holder: 'w1',
     clock: createVirtualClock(),
     options: createOptions({ engine: { slots } }).engine,
+    kinds: ['Bucket'],
   });
   return { claimer, asked, released, state };
 }

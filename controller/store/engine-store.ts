@@ -110,6 +110,8 @@ export interface ClaimInput {
   readonly limit: number;
   readonly perWorkspaceMax: number;
   readonly leaseMs: number;
+  /** Kinds that this build knows; absent: all. Rows of others are left to builds that know them. */
+  readonly kinds?: readonly string[];
 }
 
 export interface ListInput {

@@ -46,6 +46,8 @@ const lostStates: ReadonlySet<string> = new Set(['57P01', '57P02', '08000', '080
 /** Codes of the driver and of sockets that come before anything was sent. */
 const unsentCodes: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
+  'EMFILE',
+  'ENFILE',
   'ENOTFOUND',
   'EAI_AGAIN',
   'EHOSTUNREACH',

@@ -88,7 +88,13 @@ describe('fairness', () => {
     expect(await claimAs('other', 64)).toHaveLength(63);
     await seedRows(stores.db.owner, { workspace: 'acme', count: 100, dueMsAgo: 1_000 });
     const options = createOptions().engine;
-    const claimer = createClaimer({ store: stores.engine, holder: 'me', clock: systemClock, options });
+    const claimer = createClaimer({
+      store: stores.engine,
+      holder: 'me',
+      clock: systemClock,
+      options,
+      kinds: ['Bucket'],
+    });
     claimer.note([shard]);
     const idle = { count: 0, ofShard: () => new Map<string, number>() };
     let claimed = 0;

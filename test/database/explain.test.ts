@@ -98,7 +98,7 @@ const uids = `array[${uid}]`;
 const doc = `'{"uid":"acme-000001","epoch":1,"holder":"h","listeners":["a:b"],"fires":["a:b"]}'`;
 
 const hot: Record<string, readonly [query: { readonly statement: StatementText }, args: readonly string[]]> = {
-  claim_rows: [claimRows, [s, `'h'`, '64', '32', '15000']],
+  claim_rows: [claimRows, [s, `'h'`, '64', '32', '15000', `'{Bucket}'`]],
   due_shards: [dueShards, []],
   next_due: [nextDue, []],
   read_rows: [readRows, [s, uids]],
@@ -166,7 +166,7 @@ describe('50,000 due rows of one tenant', () => {
     const [row] = await db.owner.begin(async (tx) => {
       await tx.unsafe(`prepare claim_rows as ${claimRows.statement.text}`);
       return await tx.unsafe(
-        `explain (analyze, buffers, timing off, format json) execute claim_rows(${s}, 'h', 64, 32, 15000)`,
+        `explain (analyze, buffers, timing off, format json) execute claim_rows(${s}, 'h', 64, 32, 15000, '{Bucket}')`,
       );
     });
     type Costs = { Plan: { 'Shared Hit Blocks': number; 'Shared Read Blocks': number } };

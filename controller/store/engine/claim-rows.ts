@@ -11,7 +11,8 @@ export interface ClaimedRow {
 }
 
 /**
- * Claims due rows of one shard: $1 shard, $2 holder, $3 limit, $4 at most of one workspace while another waits, $5 lease in ms.
+ * Claims due rows of one shard: $1 shard, $2 holder, $3 limit, $4 at most of one workspace while another waits, $5 lease in ms, $6 the kinds
+ * this build knows, or null for all: beside a newer build, its rows are left to it.
  *
  * `spaces` hops from workspace to workspace over (shard, workspace, due_at), one index probe each, so 50,000 rows of one tenant cost
  * another nothing (a lateral join with order over all rows took 998 ms where hops take 1.8). `waiting` begins where the hop found the
@@ -22,7 +23,14 @@ export interface ClaimedRow {
  * left over go to the rest.
  */
 export const claimRows = statement<
-  [shard: number, holder: string, limit: number, perWorkspaceMax: number, leaseMs: number],
+  [
+    shard: number,
+    holder: string,
+    limit: number,
+    perWorkspaceMax: number,
+    leaseMs: number,
+    kinds: readonly string[] | null,
+  ],
   ClaimedRow
 >({
   name: 'claim_rows',
@@ -51,6 +59,7 @@ waiting as materialized (
       where w.shard = $1::smallint and w.workspace = b.workspace
         and w.due_at between b.due_at and statement_timestamp()
         and (w.lease_until is null or w.lease_until <= statement_timestamp())
+        and ($6::text[] is null or w.kind = any ($6::text[]))
       order by w.due_at
       limit (select greatest(2, case when count(*) = 1 then 2 * $3::int else 4 * $3::int / count(*) end) from busy)
     ) f

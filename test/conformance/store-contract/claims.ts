@@ -87,6 +87,15 @@ export function claimContract(makeStores: MakeStores): void {
       expect(claims.length).toBeLessThanOrEqual(4);
     });
 
+    test('leaves rows of kinds that the build does not know to builds that do', async () => {
+      const known = await declare(stores(), 'known');
+      await declare(stores(), 'newer', { key: keyOf('newer', 'Queue') });
+      const input = { shard, holder: 'old', limit: 10, perWorkspaceMax: 10, leaseMs };
+      const claims = await stores().engine.claim({ ...input, kinds: ['Bucket'] });
+      expect(claims.map((claim) => claim.uid)).toEqual([known]);
+      expect(await stores().engine.claim({ ...input, holder: 'new' })).toMatchObject([{ kind: 'Queue' }]);
+    });
+
     test('takes no more than its limit', async () => {
       for (let n = 0; n < 5; n += 1) await declare(stores(), `row-${n}`);
       const take = () => stores().engine.claim({ shard, holder, limit: 3, perWorkspaceMax: 3, leaseMs });

@@ -72,7 +72,8 @@ function hasDue(tables: Shard, now: number): boolean {
 
 /** Claimable rows by due_at, at most perWorkspaceMax of each workspace while another waits; what is left over goes by due_at. */
 function fairly(tables: Shard, now: number, input: ClaimInput): readonly (readonly [string, MemoryWork])[] {
-  const due = [...tables.work].filter(([, work]) => isClaimable(work, now));
+  const { kinds } = input;
+  const due = [...tables.work].filter(([, work]) => isClaimable(work, now) && (kinds?.includes(work.kind) ?? true));
   due.sort(([a, one], [b, other]) => one.dueAt - other.dueAt || (a < b ? -1 : 1));
   if (due.length <= input.limit) return due;
   const taken = new Map<string, number>();
