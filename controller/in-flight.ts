@@ -5,6 +5,8 @@ import type { InFlight } from './queue/claim.ts';
 export interface InFlightPasses extends InFlight {
   add(pass: Pass): void;
   remove(pass: Pass): void;
+  /** Passes of a shard. */
+  countOf(shard: number): number;
   all(): readonly Pass[];
   /** Resolves when no pass is under way. */
   empty(): Promise<void>;
@@ -13,11 +15,17 @@ export interface InFlightPasses extends InFlight {
 /** `onCount` hears the number after each change. */
 export function createInFlight(onCount: (count: number) => void): InFlightPasses {
   const passes = new Set<Pass>();
+  const counts = new Map<number, number>();
   let waiting: (() => void)[] = [];
+  const count = ({ scope }: Pass, by: 1 | -1): void => {
+    const { shard } = scope.claim;
+    counts.set(shard, (counts.get(shard) ?? 0) + by);
+  };
   return {
     get count() {
       return passes.size;
     },
+    countOf: (shard) => counts.get(shard) ?? 0,
     ofShard(shard) {
       const counts = new Map<string, number>();
       for (const { scope } of passes) {
@@ -28,10 +36,11 @@ export function createInFlight(onCount: (count: number) => void): InFlightPasses
     },
     add(pass) {
       passes.add(pass);
+      count(pass, 1);
       onCount(passes.size);
     },
     remove(pass) {
-      passes.delete(pass);
+      if (passes.delete(pass)) count(pass, -1);
       onCount(passes.size);
       if (passes.size > 0) return;
       for (const resolve of waiting) resolve();

@@ -12,7 +12,10 @@ const base = settlePass(makeFacts({ outcome: { type: 'superseded' } }), options)
 const settleOf = (uid: string, shard = 1): Settle => ({ ...base, uid, shard });
 
 /** A store that writes down each batch; `answer` may refuse or hold it. */
-function createBench(answer: (uids: readonly string[]) => Promise<void> = () => Promise.resolve()) {
+function createBench(
+  answer: (uids: readonly string[]) => Promise<void> = () => Promise.resolve(),
+  underWay = (_shard: number): number => Infinity,
+) {
   const clock = createVirtualClock();
   const batches: string[][] = [];
   const flushed: number[] = [];
@@ -29,6 +32,7 @@ function createBench(answer: (uids: readonly string[]) => Promise<void> = () => 
     options,
     log: silentLogger,
     onFlushed: (shard) => void flushed.push(shard),
+    underWay,
   });
   const settle = (uid: string, shard = 1): Promise<SettleResult> =>
     flusher.settle(settleOf(uid, shard), () => settleOf(`${uid}-harmless`, shard));
@@ -52,6 +56,17 @@ describe('flush', () => {
       [['a', 'b'], ['c']],
       [1, 2],
     ]);
+  });
+
+  it('does not wait when no other pass of the shard is under way', async () => {
+    const { clock, batches, settle } = createBench(undefined, (shard) => (shard === 1 ? 2 : 1));
+    void settle('a');
+    void settle('other', 2);
+    await clock.advance(0);
+    expect(batches).toEqual([['other']]);
+    void settle('b');
+    await clock.advance(0);
+    expect(batches).toEqual([['other'], ['a', 'b']]);
   });
 
   it('does not wait when a batch is full', async () => {

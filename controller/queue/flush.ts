@@ -6,8 +6,8 @@ import type { EngineStore } from '#controller/store/engine-store.ts';
 import type { Settle, SettleResult } from '#controller/store/rows.ts';
 
 /**
- * Settles of many passes in one statement per shard (architecture §4, Batches): at 200 rows, or 5 ms after that shard's first row;
- * one batch of a shard at a time, at most four in flight.
+ * Settles of many passes in one statement per shard (architecture §4, Batches): at 200 rows, when no other pass of the shard is under way,
+ * or 5 ms after that shard's first row; one batch of a shard at a time, at most four in flight.
  *
  * 1. A batch that the database refuses is halved until the culprit stands alone; what `culprit` makes of it is written instead.
  * 2. A batch that the database does not answer is sent again: repeating a settle is harmless.
@@ -25,6 +25,8 @@ export interface FlusherInput {
   readonly options: EngineOptions;
   readonly log: Logger;
   readonly onFlushed: (shard: number) => void;
+  /** Passes of the shard that are under way, those included that wait here: with none to come, waiting longer gathers nothing. */
+  readonly underWay: (shard: number) => number;
 }
 
 interface Waiting {
@@ -86,7 +88,8 @@ export function createFlusher(input: FlusherInput): Flusher {
       return new Promise((resolve, reject) => {
         queue.rows.push({ settle, culprit, resolve, reject });
         if (queue.rows.length === 1) clock.after(options.settleWaitMs, () => ripen(settle.shard));
-        if (queue.rows.length >= options.settleBatchMax) ripen(settle.shard);
+        const all = Math.min(options.settleBatchMax, input.underWay(settle.shard));
+        if (queue.rows.length >= all) ripen(settle.shard);
       });
     },
     drained() {

@@ -2,11 +2,11 @@ import postgres from 'postgres';
 import { lockShard } from '#controller/store/queries/lock-shard.ts';
 import { writeRows } from '#controller/store/queries/write-rows.ts';
 import type { RowWrite } from '#controller/store/rows.ts';
-import { timeText } from '#controller/store/time-text.ts';
 import { planWrites } from '#controller/store/write-docs.ts';
 import { shardOf } from '#resources/shard.ts';
 import { closedLoop, startAgents } from './agents.ts';
 import { manifestOf } from './apply.ts';
+import { runnerOf } from './bare.ts';
 import { figure } from './bench.ts';
 import type { Bench, BenchContext, Figure } from './bench.ts';
 import { noop } from './noop-kind.ts';
@@ -75,11 +75,10 @@ function openBare(db: BenchDatabase) {
       return { op: 'insert', uid, key, spec, by, ...none };
     });
     await sql.begin(async (tx) => {
-      const [lock] = await tx.unsafe<{ version: string }[]>(lockShard.statement.text, [shard], { prepare: true });
+      const [lock] = await lockShard(runnerOf(tx), shard);
       const at = Date.now();
       const plan = planWrites(writes, new Map(), { shard, version: Number(lock?.version), at, requestId: null });
-      const params = [shard, plan.version, timeText(at), plan.docs, plan.fires, '[]', '[]'];
-      await tx.unsafe(writeRows.statement.text, params as never[], { prepare: true });
+      await writeRows(runnerOf(tx), shard, plan.version, at, plan.docs, plan.fires, '[]', '[]');
     });
     return performance.now() - begun;
   };

@@ -7,7 +7,7 @@ import { settleDoc, unchangedColumns } from '#controller/store/engine/settle-doc
 import { settleUnchanged } from '#controller/store/engine/settle-unchanged.ts';
 import { lockShard } from '#controller/store/queries/lock-shard.ts';
 import type { Settle } from '#controller/store/rows.ts';
-import type { StatementText } from '#controller/store/statement.ts';
+import type { Param, Runner, StatementText } from '#controller/store/statement.ts';
 
 /**
  * The same statements without an engine: claim → read → settle in plain loops, on plain postgres.js with prepared statements. Nothing is
@@ -55,11 +55,19 @@ async function runLoop(sql: postgres.Sql, input: BareInput, loop: number): Promi
   let settled = 0;
   for (let shard = mine.shift(); shard !== undefined; shard = mine.shift()) {
     const half = Math.ceil(input.batch / 2);
-    const claims = await send<Claimed>(sql, claimRows.statement, [shard, holder, input.batch, half, leaseMs]);
+    const claims = (await claimRows(
+      runnerOf(sql),
+      shard,
+      holder,
+      input.batch,
+      half,
+      leaseMs,
+      null,
+    )) as unknown as Claimed[];
     if (claims.length === 0) continue;
     mine.push(shard);
     const uids = claims.map((claim) => claim.uid);
-    await send(sql, readRows.statement, [shard, uids]);
+    await readRows(runnerOf(sql), shard, uids);
     const settles = claims.map((claim, place) => settleOf(claim, input, { shard, place }));
     settled += input.changing ? await settleAll(sql, shard, settles) : await touchAll(sql, shard, settles);
   }
@@ -83,22 +91,21 @@ function differing(
 }
 
 async function touchAll(sql: postgres.Sql, shard: number, settles: readonly Settle[]): Promise<number> {
-  const rows = await send(sql, settleUnchanged.statement, [shard, ...unchangedColumns(settles)]);
-  return rows.length;
+  return (await settleUnchanged(runnerOf(sql), shard, ...unchangedColumns(settles))).length;
 }
 
 async function settleAll(sql: postgres.Sql, shard: number, settles: readonly Settle[]): Promise<number> {
   return await sql.begin(async (tx) => {
-    const [lock] = await send<{ version: number }>(tx, lockShard.statement, [shard]);
+    const [lock] = await lockShard(runnerOf(tx), shard);
     const docs = settles.map(settleDoc);
-    return (await send(tx, settleChanged.statement, [shard, Number(lock?.version), docs])).length;
+    return (await settleChanged(runnerOf(tx), shard, Number(lock?.version), docs)).length;
   });
 }
 
-async function send<Row>(
-  sql: postgres.Sql | postgres.TransactionSql,
-  { text }: StatementText,
-  params: readonly unknown[],
-): Promise<readonly Row[]> {
-  return await sql.unsafe<Row[] & Record<string, unknown>[]>(text, params as never[], { prepare: true });
+/** Statements straight to the driver. */
+export function runnerOf(sql: postgres.Sql | postgres.TransactionSql): Runner {
+  return {
+    run: async <Row>({ text }: StatementText, params: readonly Param[]): Promise<readonly Row[]> =>
+      (await sql.unsafe(text, params as (string | number)[], { prepare: true })) as unknown as readonly Row[],
+  };
 }
