@@ -1,13 +1,27 @@
-/** `npm run migrate`: DATABASE_URL is the owner's; VIBN_DB_ROLE_PASSWORD becomes the password of the login roles. */
+/**
+ * `npm run migrate`: DATABASE_URL is the owner's; VIBN_DB_ROLE_PASSWORD becomes the password of the login roles, or of each its own:
+ * VIBN_DB_ROLE_PASSWORD_API, _PLATFORM, _CONTROLLER.
+ */
 import { migrate, MigrateError } from './migrate.ts';
 
 const url = process.env['DATABASE_URL'] ?? '';
-const rolePassword = process.env['VIBN_DB_ROLE_PASSWORD'];
+const common = process.env['VIBN_DB_ROLE_PASSWORD'];
+const own = {
+  vibn_api: process.env['VIBN_DB_ROLE_PASSWORD_API'],
+  vibn_platform: process.env['VIBN_DB_ROLE_PASSWORD_PLATFORM'],
+  vibn_controller: process.env['VIBN_DB_ROLE_PASSWORD_CONTROLLER'],
+};
+const rolePassword = Object.fromEntries(
+  Object.entries(own).flatMap(([role, password]) => {
+    const chosen = password ?? common;
+    return chosen === undefined ? [] : [[role, chosen]];
+  }),
+);
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
 try {
   if (url === '') throw new MigrateError('DATABASE_URL is not set: postgres://user:password@host:5432/database.');
-  const applied = await migrate({ url, print, ...(rolePassword === undefined ? {} : { rolePassword }) });
+  const applied = await migrate({ url, print, rolePassword });
   if (applied.length === 0) print('nothing to apply');
 } catch (error) {
   process.stderr.write(`${error instanceof MigrateError ? error.message : String(error)}\n`);

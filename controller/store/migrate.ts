@@ -3,13 +3,13 @@ import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import postgres from 'postgres';
 import { systemClock, systemRng, type Clock, type Rng } from '#controller/clock.ts';
-import { ensureRoles } from './roles.ts';
+import { ensureRoles, type RolePasswords } from './roles.ts';
 
 export interface MigrateOptions {
   /** The owner's: creates roles, or is their admin. */
   readonly url: string;
-  /** VIBN_DB_ROLE_PASSWORD: of the login roles. Absent: passwords are left as they are. */
-  readonly rolePassword?: string;
+  /** Of the login roles. Absent: passwords are left as they are. */
+  readonly rolePassword?: RolePasswords;
   /** Absent: the repository's. */
   readonly directory?: string;
   /** One line per file. */
@@ -48,7 +48,7 @@ export async function migrate(options: MigrateOptions): Promise<readonly string[
     await checkServer(sql, options.url);
     await sql`select pg_advisory_lock(${lockKey})`;
     await ensureRoles(sql, {
-      password: options.rolePassword ?? null,
+      passwords: options.rolePassword ?? {},
       clock: options.clock ?? systemClock,
       rng: options.rng ?? systemRng,
     });

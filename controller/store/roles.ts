@@ -6,6 +6,9 @@ import { errorCode } from './sql-errors.ts';
 export const loginRoles = ['vibn_api', 'vibn_platform', 'vibn_controller'] as const;
 export type LoginRole = (typeof loginRoles)[number];
 
+/** One for all login roles, or one for each: then a process that holds its own can not log in as another. */
+export type RolePasswords = string | Readonly<Partial<Record<LoginRole, string>>>;
+
 /**
  * Settings sit on roles, not in startup parameters, which poolers refuse. Statements are written to have one good plan: planning one
  * anew for each set of parameters, or compiling it, costs more than running it (write_rows: 1.8 ms to plan, 0.7 to run).
@@ -27,8 +30,8 @@ const triesMax = 20;
 const pauseMs = 50;
 
 interface RolesInput {
-  /** null: login roles keep theirs. */
-  readonly password: string | null;
+  /** Roles without one keep theirs. */
+  readonly passwords: RolePasswords;
   readonly clock: Clock;
   readonly rng: Rng;
 }
@@ -37,7 +40,7 @@ interface RolesInput {
 export async function ensureRoles(sql: postgres.Sql, input: RolesInput): Promise<void> {
   for (let tries = 1; ; tries += 1) {
     try {
-      await sql.begin((tx) => writeRoles(tx, input.password));
+      await sql.begin((tx) => writeRoles(tx, input.passwords));
       return;
     } catch (error) {
       if (tries === triesMax || !collisions.has(errorCode(error) ?? '')) throw error;
@@ -46,7 +49,7 @@ export async function ensureRoles(sql: postgres.Sql, input: RolesInput): Promise
   }
 }
 
-async function writeRoles(tx: postgres.TransactionSql, password: string | null): Promise<void> {
+async function writeRoles(tx: postgres.TransactionSql, passwords: RolePasswords): Promise<void> {
   const rows = await tx<{ name: string; settings: string[] | null; member: boolean }[]>`
     select rolname as name, rolconfig as settings, pg_has_role(current_user, oid, 'member') as member
     from pg_roles where rolname in ('vibn_migrator', ${tx.unsafe(loginRoles.map((role) => `'${role}'`).join(', '))})`;
@@ -56,7 +59,8 @@ async function writeRoles(tx: postgres.TransactionSql, password: string | null):
   if (known.get('vibn_migrator')?.member !== true) await tx`grant vibn_migrator to current_user`;
   for (const role of loginRoles) {
     if (!known.has(role)) await tx.unsafe(`create role ${role} login`);
-    if (password !== null) await tx.unsafe(`alter role ${role} login password ${quoted(password)}`);
+    const password = typeof passwords === 'string' ? passwords : passwords[role];
+    if (password !== undefined) await tx.unsafe(`alter role ${role} login password ${quoted(password)}`);
     const present = new Set(known.get(role)?.settings);
     for (const [name, value] of Object.entries(settings)) {
       if (!present.has(`${name}=${value}`)) await tx.unsafe(`alter role ${role} set ${name} = '${value}'`);

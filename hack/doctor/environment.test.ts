@@ -16,7 +16,7 @@ describe('what is looked at', () => {
   it('is the npm start of the data directory, unless the environment is a production’s', async () => {
     const secrets = {
       postgresPassword: 'p',
-      rolePassword: 'r',
+      rolePasswords: { vibn_api: 'r', vibn_platform: 'r', vibn_controller: 'r' },
       internalToken: 'i',
       keyHmacSecret: 'h',
       secretsKey: 's',

@@ -22,9 +22,9 @@ export function localEnv(env: Env, dataDir: string): Env {
   return {
     ...env,
     DATABASE_URL: owner,
-    DATABASE_URL_API: loginUrl(owner, 'vibn_api', secrets.rolePassword),
-    DATABASE_URL_PLATFORM: loginUrl(owner, 'vibn_platform', secrets.rolePassword),
-    DATABASE_URL_CONTROLLER: loginUrl(owner, 'vibn_controller', secrets.rolePassword),
+    DATABASE_URL_API: loginUrl(owner, 'vibn_api', secrets.rolePasswords.vibn_api),
+    DATABASE_URL_PLATFORM: loginUrl(owner, 'vibn_platform', secrets.rolePasswords.vibn_platform),
+    DATABASE_URL_CONTROLLER: loginUrl(owner, 'vibn_controller', secrets.rolePasswords.vibn_controller),
     VIBN_URL: `http://127.0.0.1:${settings.apiPort}`,
     VIBN_KEY_HMAC_SECRET: secrets.keyHmacSecret,
     VIBN_KEY_ENV: 'local',

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import postgres from 'postgres';
 import { migrate } from '#controller/store/migrate.ts';
+import type { LoginRole } from '#controller/store/roles.ts';
 import { loginUrl } from '#controller/store/sql.ts';
 import { startEmbeddedPostgres } from '#hack/embedded-postgres.ts';
 import type { EmbeddedPostgres } from '#hack/embedded-postgres.ts';
@@ -33,7 +34,7 @@ export async function openDatabase(
   const started = own === null ? await startServer(settings, secrets, onDeath) : null;
   const ownerUrl = own ?? urlOf(settings, secrets, databaseName);
   try {
-    await migrate({ url: ownerUrl, rolePassword: secrets.rolePassword });
+    await migrate({ url: ownerUrl, rolePassword: secrets.rolePasswords });
   } catch (error) {
     await started?.stop(5_000);
     throw error;
@@ -107,6 +108,6 @@ async function createDatabase(url: string): Promise<void> {
 }
 
 /** The URL of a login role of our database. */
-export function roleUrl(database: UpDatabase, role: string, secrets: UpSecrets): string {
-  return loginUrl(database.ownerUrl, role, secrets.rolePassword);
+export function roleUrl(database: UpDatabase, role: LoginRole, secrets: UpSecrets): string {
+  return loginUrl(database.ownerUrl, role, secrets.rolePasswords[role]);
 }

@@ -1,11 +1,13 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { LoginRole } from '#controller/store/roles.ts';
 
 /** What `npm start` makes up once and keeps in `secrets.json` (mode 0600), so that restarts and other replicas agree. */
 export interface UpSecrets {
   readonly postgresPassword: string;
-  readonly rolePassword: string;
+  /** One for each login: the API's process can not log in as the controller. */
+  readonly rolePasswords: Readonly<Record<LoginRole, string>>;
   readonly internalToken: string;
   readonly keyHmacSecret: string;
   /** 32 bytes, base64. */
@@ -19,7 +21,7 @@ export function loadSecrets(dataDir: string): UpSecrets {
   const token = (): string => randomBytes(24).toString('hex');
   const secrets: UpSecrets = {
     postgresPassword: token(),
-    rolePassword: token(),
+    rolePasswords: { vibn_api: token(), vibn_platform: token(), vibn_controller: token() },
     internalToken: token(),
     keyHmacSecret: token(),
     secretsKey: randomBytes(32).toString('base64'),

@@ -1,10 +1,12 @@
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import postgres from 'postgres';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connectFrom } from '#api/cli/connection.ts';
 import { readManifests } from '#api/cli/manifests.ts';
 import { runCli } from '#api/cli/program.ts';
+import type { UpSecrets } from '#hack/up/secrets.ts';
 import { refusedUp, startUp, until } from '#test/support/up.ts';
 import type { Up } from '#test/support/up.ts';
 
@@ -39,6 +41,22 @@ describe('npm start', () => {
     expect(
       (await fetch(`${up.apiUrl}/metrics`, { headers: { authorization: `Bearer ${up.adminKey()}` } })).status,
     ).toBe(200);
+  });
+
+  test('gives each database login a password of its own: what the API holds does not open the controller', async () => {
+    const { rolePasswords } = JSON.parse(readFileSync(join(up.dataDir, 'secrets.json'), 'utf8')) as UpSecrets;
+    const login = async (user: string, password: string): Promise<string> => {
+      const sql = postgres({ host: '127.0.0.1', port: up.pgPort, database: 'vibn', user, password, max: 1 });
+      try {
+        return String((await sql<{ me: string }[]>`select current_user as me`)[0]?.me);
+      } catch (error) {
+        return (error as { code: string }).code;
+      } finally {
+        await sql.end();
+      }
+    };
+    expect(await login('vibn_api', rolePasswords.vibn_api)).toBe('vibn_api');
+    expect(await login('vibn_controller', rolePasswords.vibn_api)).toBe('28P01');
   });
 
   test('lists the providers of the local cloud, without trailing slashes', async () => {

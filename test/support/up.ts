@@ -12,6 +12,7 @@ export interface Up {
   readonly dataDir: string;
   readonly apiUrl: string;
   readonly cloudUrl: string;
+  readonly pgPort: number;
   readonly client: VibnClient;
   /** Lines on stdout so far. */
   readonly lines: readonly string[];
@@ -76,6 +77,7 @@ async function startOn(ports: Ports, dataDir: string, env: Readonly<Record<strin
     dataDir,
     apiUrl,
     cloudUrl: `http://127.0.0.1:${ports.cloud}`,
+    pgPort: ports.pg,
     client: createClient({ url: apiUrl, apiKey: adminKey() }),
     lines,
     pidOf: (role) => {
