@@ -42,6 +42,8 @@ export function normaliseObjectFields(wanted: JsonObject, change: Change): JsonO
   );
   // "retention": {} is the documented way to ask for its removal.
   if (isEmpty(known['retention'])) delete known['retention'];
+  // As labels of buckets: no key left, no field.
+  if (isEmpty(known['metadata'])) delete known['metadata'];
   const parsed = schema.safeParse(known);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];

@@ -87,6 +87,13 @@ describe('an SDK of another language', () => {
     expect(cloud.ask('GET /storage/v1/b/bucket-1/o/a').status).toBe(404);
   });
 
+  it('takes the last key of metadata away, and the field with it', () => {
+    const cloud = withObjects('a');
+    const patch = (metadata: object) => cloud.ask('PATCH /storage/v1/b/bucket-1/o/a', { body: { metadata } }).json;
+    expect(patch({ k: 'v' }).metadata).toEqual({ k: 'v' });
+    expect(patch({ k: null }).metadata).toBeUndefined();
+  });
+
   it('reads with an etag: 304 if it has it already, 412 if it wants another; on writes that is not modelled', () => {
     const cloud = withObjects('a');
     const path = '/storage/v1/b/bucket-1/o/a';
