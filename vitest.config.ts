@@ -5,7 +5,6 @@ import { defineConfig } from 'vitest/config';
 const shared = {
   experimental: { viteModuleRunner: false },
   environment: 'node' as const,
-  setupFiles: ['./test/support/seeds.ts'],
 };
 
 export default defineConfig({
@@ -15,6 +14,8 @@ export default defineConfig({
         test: {
           ...shared,
           name: 'unit',
+          // Memory only, and nothing is left in globals: one module graph for all files is 5 times as fast as one for each.
+          isolate: false,
           include: ['{api,controller,hack,reconcilers,resources}/**/*.test.ts', 'test/*.test.ts'],
         },
       },

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import '#test/support/seeds.ts';
 import { describe, expect, it } from 'vitest';
 import type { Condition } from '#resources/condition.ts';
 import { makeRow } from '#resources/testing.ts';

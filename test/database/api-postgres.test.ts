@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import '#test/support/seeds.ts';
 import type { FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock, systemRng } from '#controller/clock.ts';

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import '#test/support/seeds.ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createSqlResourceStore } from '#controller/store/sql-resource-store.ts';
 import type { Condition } from '#resources/condition.ts';

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import '#test/support/seeds.ts';
 import { bucketManifest, bucketRef } from './api-support.ts';
 
 /** Right inputs, to be bent. */

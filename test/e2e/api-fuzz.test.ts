@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import '#test/support/seeds.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bend, bent, seeds } from './api-fuzz-inputs.ts';
 import { bucketManifest, startApi } from './api-support.ts';

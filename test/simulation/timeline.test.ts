@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import '#test/support/seeds.ts';
 import { describe, expect, test } from 'vitest';
 import { createTimeline } from './timeline.ts';
 

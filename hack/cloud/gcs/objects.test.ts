@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
+import '#test/support/seeds.ts';
 import { describe, expect, it } from 'vitest';
 import { crc32c, crc32cBase64 } from './checksums.ts';
 import { testCloud, type TestCloud } from './testing.ts';
