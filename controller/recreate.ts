@@ -1,5 +1,6 @@
+import type { Remedy } from '#resources/condition.ts';
 import { topic } from '#resources/topic.ts';
-import { parseTime } from './clock.ts';
+import { isoTime, parseTime } from './clock.ts';
 import type { Action } from './contract.ts';
 import { frozenRefusal } from './gates.ts';
 import type { Outcome } from './outcome.ts';
@@ -22,7 +23,7 @@ export async function recreate(pass: Pass, deps: PassDeps, action: Action): Prom
   const leftMs = lastStood(scope.passRow.work) + scope.timing.visibilityMs - scope.now;
   if (leftMs > 0) return { type: 'verifying', retryAfterMs: leftMs };
   if (reconciler.kind.holdsData && !isAskedFor(row.spec['recreate_requested_at'], stoodAt, scope.now)) {
-    return deletedOutside(pass);
+    return deletedOutside(pass, deps, stoodAt);
   }
   const frozen = await brake(pass, deps);
   if (frozen !== null) return frozen;
@@ -50,38 +51,30 @@ function isAskedFor(wish: unknown, stoodAt: number, now: number): boolean {
   return at > stoodAt && at <= now + aheadMs;
 }
 
-function deletedOutside({ scope }: Pass): Outcome {
+/** What a person or agent can do, as calls that work as they stand; the row is also looked at again by itself, slowly. */
+function deletedOutside({ scope }: Pass, deps: PassDeps, stoodAt: number): Outcome {
   const { workspace, kind, name, uid } = scope.passRow.row;
-  const now = '<now>';
+  // Any time after it last stood says which loss is meant, and does not move from pass to pass.
+  const patch = { recreate_requested_at: isoTime(Math.floor(stoodAt) + 1) };
+  const recreate = remedy('recreate-empty', 'resources.patch', { workspace, kind, name, patch });
+  const lookAgain = remedy('look-again', 'replays.create', { selector: { workspace, kind, names: [name] } });
+  const manifest = {
+    apiVersion: 'vibn.dev/v1',
+    kind: 'Restore',
+    metadata: { workspace, name: `restore-${name}`.slice(0, 32) },
+  };
+  const restore = deps.kinds.get('Restore') === undefined ? [] : [remedy('restore', 'resources.apply', { manifest })];
   return {
     type: 'stalled',
     reason: 'DeletedOutside',
     message: `What this ${kind} stood for is gone and was not deleted here. It held data and is not made again empty by itself.`,
     clearsOn: [topic.spec(uid)],
-    remedy: [
-      {
-        id: 'restore',
-        call: {
-          proc: 'resources.apply',
-          input: {
-            manifest: {
-              apiVersion: 'vibn.dev/v1',
-              kind: 'Restore',
-              metadata: { workspace, name: `restore-${name}`.slice(0, 32) },
-            },
-          },
-        },
-        destructive: false,
-        needs: 'declarer',
-      },
-      {
-        id: 'recreate-empty',
-        call: { proc: 'resources.patch', input: { workspace, kind, name, patch: { recreate_requested_at: now } } },
-        destructive: false,
-        needs: 'declarer',
-      },
-    ],
+    remedy: [recreate, ...restore, lookAgain],
   };
+}
+
+function remedy(id: string, proc: string, input: Remedy['call']['input']): Remedy {
+  return { id, call: { proc, input }, destructive: false, needs: id === 'look-again' ? 'sre' : 'declarer' };
 }
 
 /** More than max(3, 1 %) re-creates of an account in the window freeze it. */

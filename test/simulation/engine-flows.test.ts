@@ -170,7 +170,14 @@ describe('brakes', () => {
       Stalled: 'True/DeletedOutside',
     });
     expect(provider.writes).toEqual(['write gold']);
-    await apply(Vault, 'gold', { recreate_requested_at: new Date(clock.now()).toISOString() });
+    // The remedy works as it stands.
+    const stalled = (await read(Vault, 'gold'))?.conditions.find((condition) => condition.type === 'Stalled');
+    expect(stalled?.remedy?.map(({ id, call }) => [id, call.proc])).toEqual([
+      ['recreate-empty', 'resources.patch'],
+      ['look-again', 'replays.create'],
+    ]);
+    const { patch } = stalled?.remedy?.[0]?.call.input as { patch: { recreate_requested_at: string } };
+    await apply(Vault, 'gold', patch);
     await clock.advance(2_000);
     expect(said(await read(Vault, 'gold'))).toMatchObject({ Ready: 'True/Available' });
     provider.objects.clear();
