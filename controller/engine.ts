@@ -15,8 +15,10 @@ import { createMetrics } from './metrics.ts';
 import type { Metrics } from './metrics.ts';
 import type { Options } from './options.ts';
 import { createClaimer, readClaimed } from './queue/claim.ts';
+import type { Claimer, ClaimerInput } from './queue/claim.ts';
 import { createFlusher } from './queue/flush.ts';
 import { createWake } from './queue/wake.ts';
+import type { Wake } from './queue/wake.ts';
 import { createReplayTask } from './replay/replay-task.ts';
 import type { EngineStore } from './store/engine-store.ts';
 import type { ProviderStore } from './store/provider-store.ts';
@@ -65,10 +67,10 @@ export function createEngine(input: EngineInput): Engine {
   const metrics = input.metrics ?? createMetrics();
   const gateway = createGateway({ ...input, metrics, options: options.gateway });
   const kinds = createKindRegistry(input.registry.map((reconciler) => reconciler.kind));
-  const wake = createWake({ ...input, options: options.engine, onWake: (source) => metrics.wakes.inc({ source }) });
   const inFlight = createInFlight((count) => metrics.passesInFlight.set(count));
   const known = kinds.all.map((kind) => kind.name);
   const claimerInput = { store, holder, clock, options: options.engine, kinds: known };
+  const { claimer, wake } = createIntake(input, metrics, claimerInput);
   const inventories = createInventories({ clock, max: options.engine.inventoriesMax });
   const passDeps = { ...input, gateway, kinds, inventories, options: options.engine };
   const flusher = createFlusher({
@@ -86,7 +88,7 @@ export function createEngine(input: EngineInput): Engine {
     inFlight,
     holder,
     metrics,
-    claimer: createClaimer(claimerInput),
+    claimer,
     leases: createLeases({ store, holder, clock, log, options: options.engine, onLost }),
     reconcilers: new Map(input.registry.map((reconciler) => [reconciler.kind.name, reconciler])),
     finish: {
@@ -127,6 +129,22 @@ export function createEngine(input: EngineInput): Engine {
       await gateway.stop();
     },
   };
+}
+
+/** What finds work. The claimer hears of signalled shards at once, also while it goes through the others. */
+function createIntake(
+  input: EngineInput,
+  metrics: Metrics,
+  claimerInput: ClaimerInput,
+): { claimer: Claimer; wake: Wake } {
+  const claimer = createClaimer(claimerInput);
+  const wake = createWake({
+    ...input,
+    options: input.options.engine,
+    onWake: (source) => metrics.wakes.inc({ source }),
+    onSignal: (shards) => claimer.urge(shards),
+  });
+  return { claimer, wake };
 }
 
 /** What runs beside the loop. */

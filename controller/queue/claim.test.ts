@@ -67,6 +67,28 @@ const busy = (byShard: Record<number, Record<string, number>> = {}): InFlight =>
   ofShard: (shard) => new Map(Object.entries(byShard[shard] ?? {})),
 });
 
+describe('a signalled shard', () => {
+  it('goes before the others in every second claim', async () => {
+    const { claimer, asked } = createBench({ 1: 99, 2: 99, 3: 99, 4: 99 });
+    claimer.note([1, 2, 3, 4]);
+    claimer.urge([4]);
+    await claimer.next(busy());
+    claimer.urge([4]);
+    await claimer.next(busy());
+    await claimer.next(busy());
+    await claimer.next(busy());
+    expect(asked.map((one) => one.shard)).toEqual([4, 1, 4, 2]);
+  });
+
+  it('has its turn, and no other, when nothing else is due', async () => {
+    const { claimer, asked } = createBench({ 7: 1 });
+    claimer.urge([7]);
+    expect((await claimer.next(busy()))?.claimed).toHaveLength(1);
+    expect(await claimer.next(busy())).toBeNull();
+    expect(asked).toHaveLength(1);
+  });
+});
+
 describe('claim', () => {
   it('asks for no more than there are free slots', async () => {
     const { claimer, asked } = createBench({ 1: 100 });

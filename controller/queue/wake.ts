@@ -37,6 +37,8 @@ export interface WakeInput {
   readonly options: EngineOptions;
   readonly log: Logger;
   readonly onWake?: (source: 'signal' | 'poll' | 'reconnect') => void;
+  /** Hears of signalled shards at once, whoever is being waited for. */
+  readonly onSignal?: (shards: readonly number[]) => void;
 }
 
 const alarmEveryMs = 50;
@@ -72,6 +74,7 @@ export function createWake(input: WakeInput): Wake {
   const hear = (shards: readonly number[] | null): void => {
     input.onWake?.(shards === null ? 'reconnect' : 'signal');
     if (shards === null) reasons.everything = true;
+    else input.onSignal?.(shards);
     for (const shard of shards ?? []) {
       reasons.pending.add(shard);
       reasons.heard.add(shard);
