@@ -152,7 +152,7 @@ export interface Intent {
   readonly nonce: string;
   readonly state: IntentState;
   readonly args: Json;
-  /** What `keep` took from the answer; secrets are sealed. */
+  /** What `keep` took from the answer. */
   readonly result: Json;
   readonly announcedAt: number;
   readonly sentAt: number | null;

@@ -15,6 +15,7 @@ import { sameJson } from './json.ts';
 import type { Json, JsonObject } from './json.ts';
 import type { Manifest } from './manifest.ts';
 import type { MutationSnapshot, RowWrite, StoredPlan } from './mutation.ts';
+import { newRow } from './new-row.ts';
 import { keyText } from './reference.ts';
 import type { KindRegistry } from './registry.ts';
 import type { KeyClass, Principal, ResourceKey, ResourceRow } from './resource.ts';
@@ -269,55 +270,15 @@ function writeOf(context: AdmissionContext, item: Prepared): RowWrite | null {
   const { row } = item;
   if (row === undefined) {
     const uid = context.uuid();
-    const fires = firesOfChange(
-      manifest.kind,
-      null,
-      imagined(context, { ...base, uid, owner: item.input.owner ?? null }),
-    );
-    return { op: 'insert', uid, ...base, owner: item.input.owner ?? null, fires };
+    const owner = item.input.owner ?? null;
+    const fires = firesOfChange(manifest.kind, null, newRow({ ...base, uid, owner, now: context.snapshot.now }));
+    return { op: 'insert', uid, ...base, owner, fires };
   }
   const newGeneration = !sameJson(row.spec, item.spec) || approved.length > 0;
   const same = sameJson(row.labels, manifest.labels) && sameJson(row.annotations, manifest.annotations);
   if (!newGeneration && same) return null;
   const after = { ...row, spec: item.spec, generation: row.generation + (newGeneration ? 1 : 0) };
   return { op: 'update', uid: row.uid, ...base, newGeneration, fires: firesOfChange(manifest.kind, row, after) };
-}
-
-/** The row an insert would make, as far as topics look at it. */
-function imagined(
-  context: AdmissionContext,
-  input: {
-    key: ResourceKey;
-    uid: string;
-    spec: JsonObject;
-    by: Principal;
-    owner: { uid: string; slot: string } | null;
-  },
-): ResourceRow {
-  const { now } = context.snapshot;
-  return {
-    shard: 0,
-    uid: input.uid,
-    ...input.key,
-    generation: 1,
-    version: 0,
-    labels: {},
-    annotations: {},
-    ownerUid: input.owner?.uid ?? null,
-    slot: input.owner?.slot ?? null,
-    spec: input.spec,
-    status: {},
-    conditions: [],
-    observedGeneration: 0,
-    outputsDigest: null,
-    deletedAt: null,
-    deletionPolicy: null,
-    undoUntil: null,
-    finalizingAt: null,
-    createdBy: input.by,
-    createdAt: now,
-    updatedAt: now,
-  };
 }
 
 /** What a plan hash is bound to: the wish, not the world. */

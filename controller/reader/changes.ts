@@ -8,8 +8,8 @@ import { parseManifest } from '#resources/manifest.ts';
 import type { Manifest } from '#resources/manifest.ts';
 import { keyText } from '#resources/reference.ts';
 import type { KindRegistry } from '#resources/registry.ts';
+import { newRow } from '#resources/new-row.ts';
 import type { DeletionPolicy, Principal, ResourceKey, ResourceRow } from '#resources/resource.ts';
-import { shardOf } from '#resources/shard.ts';
 import type { Clock, Rng } from '#controller/clock.ts';
 import type { Desired } from '#controller/contract.ts';
 import type { ReaderOptions } from '#controller/options.ts';
@@ -120,7 +120,9 @@ function appliedChange({ snapshot, uuid }: AdmissionContext, { manifest }: Apply
   const { key } = manifest;
   const stored = snapshot.rows.get(keyText(key)) ?? null;
   const { spec } = defaultedSpec(manifest, stored ?? undefined);
-  const row = stored === null ? unborn(key, uuid(), snapshot.now) : { ...stored, generation: stored.generation + 1 };
+  // The uid of a row that is not there yet is not the one that it will get.
+  const born = (): ResourceRow => newRow({ key, uid: uuid(), spec, by: asker, now: snapshot.now });
+  const row = stored === null ? born() : { ...stored, generation: stored.generation + 1 };
   return {
     key,
     stored,
@@ -143,32 +145,5 @@ function deletedChange(context: AdmissionContext, { key, policy: asked }: Delete
     row: { ...stored, generation, deletedAt: stored.deletedAt ?? now, deletionPolicy: policy },
     desired: { state: 'absent', policy, spec: stored.spec },
     desiredDigest: desiredDigest({ op: 'delete', key, policy }),
-  };
-}
-
-/** A row that would be inserted. Its uid is not the one that it will get. */
-function unborn(key: ResourceKey, uid: string, now: number): ResourceRow {
-  return {
-    shard: shardOf(key.workspace),
-    uid,
-    ...key,
-    generation: 1,
-    version: 0,
-    labels: {},
-    annotations: {},
-    ownerUid: null,
-    slot: null,
-    spec: {},
-    status: {},
-    conditions: [],
-    observedGeneration: 0,
-    outputsDigest: null,
-    deletedAt: null,
-    deletionPolicy: null,
-    undoUntil: null,
-    finalizingAt: null,
-    createdBy: asker,
-    createdAt: now,
-    updatedAt: now,
   };
 }

@@ -4,7 +4,8 @@ import { createReadContext, plainJson } from '#controller/context.ts';
 import type { AnyReconciler, Desired, Target } from '#controller/contract.ts';
 import type { HeldLease } from '#controller/lease/lease.ts';
 import type { PassDeps, PassScope } from '#controller/scope.ts';
-import type { Claim, PassRow, Snapshot, WorkRow } from '#controller/store/rows.ts';
+import { freshWork } from '#controller/store/rows.ts';
+import type { Claim, PassRow, Snapshot } from '#controller/store/rows.ts';
 
 /** A row that is looked at without being claimed: as stored, or as it would be. */
 export interface Looked {
@@ -73,20 +74,5 @@ function noLease(claim: Claim): HeldLease {
 
 /** What the store would hold beside a row that does not exist yet. */
 function unstored(now: number): Omit<PassRow, 'row'> {
-  const work: WorkRow = {
-    dueAt: now,
-    priority: 'user',
-    leaseUntil: null,
-    holder: null,
-    epoch: 0,
-    attempts: 0,
-    wakeSeq: 0,
-    takenOverAt: null,
-    passedAt: null,
-    verifiedAt: null,
-    materializedAt: null,
-    incarnation: 0,
-    recentActions: [],
-  };
-  return { work, intents: [], decisions: [], revision: null, listeners: [], owner: null };
+  return { work: freshWork(now), intents: [], decisions: [], revision: null, listeners: [], owner: null };
 }

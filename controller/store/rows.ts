@@ -48,6 +48,25 @@ export const dueShiftMs: Readonly<Record<Priority, number>> = {
   resync: 300_000,
 };
 
+/** The work of a row that no pass has seen: due at `dueAt`. */
+export function freshWork(dueAt: Ms): WorkRow {
+  return {
+    dueAt,
+    priority: 'user',
+    leaseUntil: null,
+    holder: null,
+    epoch: 0,
+    attempts: 0,
+    wakeSeq: 0,
+    takenOverAt: null,
+    passedAt: null,
+    verifiedAt: null,
+    materializedAt: null,
+    incarnation: 0,
+    recentActions: [],
+  };
+}
+
 /** A claimed key: the lease is held until `leaseMs` after the claim was SENT, by the holder's monotonic clock. */
 export interface Claim {
   readonly shard: number;

@@ -1,5 +1,5 @@
 import type { MutationSnapshot, Revision, RowWrite } from '#controller/store/rows.ts';
-import { dueShiftMs } from '#controller/store/rows.ts';
+import { dueShiftMs, freshWork } from '#controller/store/rows.ts';
 import { keyText } from '#resources/reference.ts';
 import type { ResourceKey, ResourceRow, ResourceView } from '#resources/resource.ts';
 import { append, fireTopics, rowByKey, slotText, wake, type MemoryDatabase, type Shard } from './database.ts';
@@ -99,23 +99,7 @@ function insert(db: MemoryDatabase, tables: Shard, write: RowWrite & { op: 'inse
   tables.rows.set(uid, row);
   tables.byKey.set(keyText(key), uid);
   if (owner !== null) tables.bySlot.set(slotText(owner.uid, owner.slot), uid);
-  tables.work.set(uid, {
-    workspace: key.workspace,
-    kind: key.kind,
-    dueAt: now + dueShiftMs.user,
-    priority: 'user',
-    leaseUntil: null,
-    holder: null,
-    epoch: 0,
-    attempts: 0,
-    wakeSeq: 0,
-    takenOverAt: null,
-    passedAt: null,
-    verifiedAt: null,
-    materializedAt: null,
-    incarnation: 0,
-    recentActions: [],
-  });
+  tables.work.set(uid, { ...freshWork(now + dueShiftMs.user), workspace: key.workspace, kind: key.kind });
   return row;
 }
 
