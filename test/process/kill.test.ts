@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { seededRng } from '#hack/cloud/clock.ts';
+import type { Resource } from '#resources/resource.ts';
 import { startUp, until } from '#test/support/up.ts';
 import type { Up } from '#test/support/up.ts';
 
@@ -13,8 +14,11 @@ const seed = Number(process.env['VIBN_KILL_SEED'] ?? '1');
 const killWithinMs = 1_000;
 /** A child that lived this long is started again after 1 s; sooner, the supervisor takes it for a crash loop and doubles the wait. */
 const bornBeforeMs = 1_100;
-/** What was held at a kill is free after the lease (15 s) and Ready again after the longest call (30 s) on top. */
-const settledWithinMs = 120_000;
+/**
+ * What was held at a kill is free after the lease (15 s) and Ready again after the longest call (30 s) on top; and each round makes one
+ * bucket and deletes one, while the provider grants one of either in 2 s.
+ */
+const settledWithinMs = 120_000 + rounds * 4_000;
 
 interface Call {
   readonly op: string;
@@ -52,7 +56,7 @@ describe(`kill -9 of the controller (replay: VIBN_KILL_SEED=${seed} VIBN_KILL_RO
         expect(done.length, `${op} of one bucket more than once`).toBe(new Set(done).size);
       }
     },
-    settledWithinMs + 60_000 + rounds * 15_000,
+    settledWithinMs + 60_000 + rounds * 10_000,
   );
 });
 
@@ -83,17 +87,24 @@ async function remove(up: Up, round: number): Promise<void> {
   await up.client.resources.delete({ ...key(round), confirm: `b${round}` });
 }
 
-/** Names of the buckets declared, once all are Ready and the deleted ones gone. */
+/** Names of the buckets declared, once all are Ready and the deleted ones gone. Throws, naming those that are not. */
 async function allReady(up: Up): Promise<string[]> {
-  return await until(async () => {
+  let left = '';
+  const settled = async (): Promise<string[] | null> => {
     const { items } = await up.client.resources.list({ workspace: 'acme', kind: 'Bucket', limit: 500 });
-    const settled = items.every(
-      (item) =>
-        item.metadata.deletedAt === null &&
-        item.status.conditions.some((one) => one.type === 'Ready' && one.status === 'True'),
-    );
-    return settled ? items.map((item) => item.metadata.name) : null;
-  }, settledWithinMs);
+    left = items.flatMap(unsettled).join('; ');
+    return left === '' ? items.map((item) => item.metadata.name) : null;
+  };
+  return await until(settled, settledWithinMs).catch((error: unknown) => {
+    throw new Error(`Not settled: ${left}`, { cause: error });
+  });
+}
+
+function unsettled(item: Resource): string[] {
+  const ready = item.status.conditions.find((condition) => condition.type === 'Ready');
+  if (item.metadata.deletedAt === null && ready?.status === 'True') return [];
+  const deleting = item.metadata.deletedAt === null ? '' : ' (deleting)';
+  return [`${item.metadata.name}${deleting} ${ready?.status}/${ready?.reason}: ${ready?.message}`];
 }
 
 async function bucketsAtProvider(up: Up): Promise<string[]> {
