@@ -32,6 +32,7 @@ import {
 } from './procedures/replays.ts';
 import { verbProcedures } from './procedures/verbs.ts';
 import { wait, waitInput } from './procedures/wait.ts';
+import { createSharedLooks } from './shared-looks.ts';
 import { watch, watchInput } from './watch.ts';
 
 const nothing = z.strictObject({}).default({});
@@ -76,13 +77,14 @@ function resourceProcedures(deps: ApiDeps) {
 function waitProcedure(deps: ApiDeps) {
   const { options } = deps;
   const { waitsPerTenantMax: perTenant, waitsMax: all } = options;
+  const looks = createSharedLooks(deps.stores.resources);
   const slots = createOpenSlots({ what: 'waits', perKey: perTenant, perTenant, all });
   return procedureBase(deps)
     .input(waitInput(options))
     .query(async ({ ctx, input, signal }) => {
       const leave = slots.take(ctx.principal);
       try {
-        return await wait(deps, ctx, { input, signal });
+        return await wait(deps, ctx, { input, signal, looks });
       } finally {
         leave();
       }

@@ -9,6 +9,7 @@ import type { ApiDeps, Call } from '#api/context.ts';
 import { badCursor, decodeCursor, encodeCursor } from '#api/cursors.ts';
 import type { ApiOptions } from '#api/options.ts';
 import { requireScope, requireWorkspace } from '#api/scopes.ts';
+import type { SharedLooks } from '#api/shared-looks.ts';
 import { cursorInput, generationInput, keyInput, keyOf, storable } from './inputs.ts';
 
 /**
@@ -62,7 +63,11 @@ export interface Fixed {
 export async function wait(
   deps: ApiDeps,
   call: Call,
-  { input, signal }: { readonly input: WaitInput; readonly signal: AbortSignal | undefined },
+  {
+    input,
+    signal,
+    looks,
+  }: { readonly input: WaitInput; readonly signal: AbortSignal | undefined; readonly looks: SharedLooks },
 ): Promise<WaitAnswer> {
   for (const [index, ref] of input.refs.entries()) {
     const kind = kindOf(deps, ref.kind, `refs[${index}].kind`);
@@ -74,7 +79,7 @@ export async function wait(
   const fixed = input.cursor === undefined ? await fix(deps, call, input) : fixedBefore(input.cursor, input);
   const cursor = cursorOf(input.until, fixed);
   for (;;) {
-    const results = evaluate(fixed, await look(deps, call, fixed), input.until);
+    const results = evaluate(fixed, await look(looks, call, fixed), input.until);
     const outcome = outcomeOf(results);
     const left = deadline - deps.clock.monotonic();
     if (outcome !== null || left <= 0 || signal?.aborted === true) {
@@ -100,12 +105,18 @@ async function fix(deps: ApiDeps, call: Call, input: WaitInput): Promise<readonl
 }
 
 /** The rows by uid, as they are now; what is missing is gone. */
-async function look(deps: ApiDeps, call: Call, fixed: readonly Fixed[]): Promise<ReadonlyMap<string, ResourceView>> {
+async function look(
+  looks: SharedLooks,
+  call: Call,
+  fixed: readonly Fixed[],
+): Promise<ReadonlyMap<string, ResourceView>> {
   const workspaces = Map.groupBy(fixed, (one) => one.key.workspace);
   const found = await Promise.all(
     [...workspaces].map(async ([workspace, ones]) => {
       const uids = [...new Set(ones.flatMap((one) => (one.uid === null ? [] : [one.uid])))];
-      return uids.length === 0 ? [] : deps.stores.resources.getByUid(call.scope, workspace, uids);
+      if (uids.length === 0) return [];
+      const rows = await looks.look(call.scope, workspace, uids);
+      return uids.flatMap((uid) => rows.get(uid) ?? []);
     }),
   );
   return new Map(found.flat().map((view) => [view.row.uid, view]));
