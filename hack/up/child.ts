@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** First wait before a child that died is started again; doubles up to the next figure. */
@@ -108,8 +108,11 @@ export function pidFile(dataDir: string, role: string): string {
   return join(dataDir, 'run', `${role}.pid`);
 }
 
+/** In one step: a script that reads it sees a pid or no file, never an empty one. */
 export function writePid(dataDir: string, role: string, pid: number): void {
-  writeFileSync(pidFile(dataDir, role), `${pid}\n`);
+  const file = pidFile(dataDir, role);
+  writeFileSync(`${file}.new`, `${pid}\n`);
+  renameSync(`${file}.new`, file);
 }
 
 export function removePid(dataDir: string, role: string): void {

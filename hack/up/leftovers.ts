@@ -18,7 +18,7 @@ export async function endLeftovers(dataDir: string): Promise<string | null> {
   if (supervisor !== null && supervisor !== process.pid && commandOf(supervisor).includes('up.ts')) {
     return `npm start (pid ${supervisor}) is running on ${dataDir} already: stop it first, or set VIBN_DATA_DIR to another directory.`;
   }
-  for (const name of readdirSync(folder)) {
+  for (const name of readdirSync(folder).filter((one) => one.endsWith('.pid'))) {
     const role = name.replace(/\.pid$/, '');
     const pid = pidIn(join(folder, name));
     if (pid !== null && isOurs(role, commandOf(pid), dataDir))

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createClient } from '#api/client.ts';
@@ -80,10 +80,7 @@ async function startOn(ports: Ports, dataDir: string, env: Readonly<Record<strin
     pgPort: ports.pg,
     client: createClient({ url: apiUrl, apiKey: adminKey() }),
     lines,
-    pidOf: (role) => {
-      const file = join(dataDir, 'run', `${role}.pid`);
-      return existsSync(file) ? Number(readFileSync(file, 'utf8')) : null;
-    },
+    pidOf: (role) => pidIn(join(dataDir, 'run', `${role}.pid`)),
     adminKey,
     stop,
     again: () => startOn(ports, dataDir, env),
@@ -92,6 +89,16 @@ async function startOn(ports: Ports, dataDir: string, env: Readonly<Record<strin
       rmSync(dataDir, { recursive: true, force: true });
     },
   };
+}
+
+/** The pid in a file, or null: the supervisor may take it away at any moment. */
+function pidIn(file: string): number | null {
+  try {
+    const pid = Number(readFileSync(file, 'utf8'));
+    return pid > 0 ? pid : null;
+  } catch {
+    return null;
+  }
 }
 
 function run(env: Readonly<Record<string, string>>): ChildProcess {
