@@ -10,7 +10,7 @@ export interface RoleInput {
   readonly keyHmacSecret?: string;
 }
 
-/** Of a process, after a full collection. */
+/** Of a process. */
 export interface Memory {
   readonly rssBytes: number;
   readonly heapBytes: number;
@@ -30,7 +30,8 @@ type RoleMessage =
 export interface Child {
   /** Where the API listens. */
   readonly port: number;
-  memory(): Promise<Memory>;
+  /** `collected`: after a full collection. */
+  memory(how?: 'collected'): Promise<Memory>;
   /** Requests of the API that are not answered yet. */
   open(): Promise<number>;
   stop(): Promise<void>;
@@ -65,15 +66,15 @@ export async function startChild(
     if (index >= 0) waiting.splice(index, 1)[0]?.resolve(message);
   });
   const ready = await next('ready');
-  const ask = (event: string): Promise<RoleMessage> => {
+  const ask = (event: string, how?: 'collected'): Promise<RoleMessage> => {
     const answer = next(event);
-    child.send({ ask: event });
+    child.send({ ask: event, how });
     return answer;
   };
   return {
     port: ready.event === 'ready' ? ready.port : 0,
-    memory: async () => {
-      const message = await ask('memory');
+    memory: async (how) => {
+      const message = await ask('memory', how);
       return message.event === 'memory' ? message.memory : { rssBytes: 0, heapBytes: 0 };
     },
     open: async () => {
@@ -89,10 +90,10 @@ export async function startChild(
 
 /** In the child: answers what the bench asks, and stops when it goes away. */
 export function serveParent(input: { readonly open: () => number; readonly stop: () => Promise<void> }): void {
-  process.on('message', (message: { readonly ask: string }) => {
+  process.on('message', (message: { readonly ask: string; readonly how?: 'collected' }) => {
     if (message.ask === 'open') tellParent({ event: 'open', count: input.open() });
     if (message.ask !== 'memory') return;
-    gc?.();
+    if (message.how === 'collected') gc?.();
     const { rss, heapUsed } = process.memoryUsage();
     tellParent({ event: 'memory', memory: { rssBytes: rss, heapBytes: heapUsed } });
   });

@@ -29,7 +29,7 @@ async function run({ quick, server, note }: BenchContext): Promise<readonly Figu
   }
   await controller.stop();
   await db.drop();
-  const shape = `${rows} rows in ${shardsUsed} shards, all reconciled ${rounds + 1} times; RSS after a collection, seen every ${lookEveryMs} ms`;
+  const shape = `${rows} rows in ${shardsUsed} shards, all reconciled ${rounds + 1} times; RSS as it is, no collection forced, seen every ${lookEveryMs} ms`;
   const unit = 'MB';
   return [
     figure({

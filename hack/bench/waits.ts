@@ -33,7 +33,7 @@ async function run({ quick, server, note }: BenchContext): Promise<readonly Figu
     Array.from({ length: some }, (_, n) => agents.call(place(n), 'bench.noop', { workspace: place(n) }));
   // All connections are open before anything is measured: what a wait costs is the question, not what a connection costs.
   for (let round = 0; round < 3; round += 1) await Promise.all(noops(wave));
-  const before = await agents.api.memory();
+  const before = await agents.api.memory('collected');
 
   const answered: Promise<number>[] = [];
   while (answered.length < count) {
@@ -46,8 +46,11 @@ async function run({ quick, server, note }: BenchContext): Promise<readonly Figu
     }
     while ((await agents.api.open()) < answered.length) await new Promise((resolve) => setTimeout(resolve, 5));
   }
-  const parked = await agents.api.memory();
-  note(`${count} parked: ${megabytes(parked.rssBytes - before.rssBytes).toFixed(0)} MB`);
+  const parked = await agents.api.memory('collected');
+  const heapMb = megabytes(parked.heapBytes - before.heapBytes).toFixed(0);
+  note(
+    `${count} parked: ${megabytes(parked.rssBytes - before.rssBytes).toFixed(0)} MB, ${heapMb} MB of it JavaScript's`,
+  );
 
   const settledAt = await settleAll(db.urlOf('vibn_controller'), async () => await makeDue(db.owner));
   const times = (await Promise.all(answered)).map((at) => at - settledAt);
@@ -64,7 +67,7 @@ async function run({ quick, server, note }: BenchContext): Promise<readonly Figu
       ours: { value: megabytes(parked.rssBytes - before.rssBytes), unit: 'MB' },
       reference: { value: megabytes(before.rssBytes), unit: 'MB', of: 'the API without them' },
       goal: { text: '< 50 MB', met: ({ ours }) => ours < 50 },
-      shape: `${shape}; RSS after a collection`,
+      shape: `${shape}; RSS after a collection, ${heapMb} MB of it JavaScript's`,
     }),
     figure({
       name: 'waits-woken',
