@@ -85,14 +85,18 @@ function isFree(port: number): Promise<boolean> {
   });
 }
 
-/** A port that is free now. */
-export function freePort(): Promise<number> {
-  return new Promise((done, fail) => {
-    const server = createServer();
-    server.once('error', fail);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => done(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
+/**
+ * Below the range from which systems take ports for outgoing connections: one of those could take a port of ours between the death of a
+ * child and its next start.
+ */
+const firstChosen = 10_000;
+const lastChosen = 30_000;
+
+/** A port that is free now together with those at `offsets` above it, for a process that keeps it over restarts. */
+export async function freePort(offsets: readonly number[] = []): Promise<number> {
+  for (;;) {
+    const port = firstChosen + Math.floor(Math.random() * (lastChosen - firstChosen));
+    const free = await Promise.all([port, ...offsets.map((offset) => port + offset)].map(isFree));
+    if (free.every(Boolean)) return port;
+  }
 }

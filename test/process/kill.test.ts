@@ -70,6 +70,7 @@ async function oneRound(up: Up, round: number, killAfterMs: number): Promise<voi
     round > 1 ? remove(up, round - 2) : null,
   ]);
   await new Promise((resolve) => setTimeout(resolve, killAfterMs));
+  expect(up.pidOf('controller'), 'the controller died by itself').toBe(pid);
   process.kill(pid, 'SIGKILL');
   await until(() => (up.pidOf('controller') === pid || up.pidOf('controller') === null ? null : true));
 }

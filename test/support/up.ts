@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createClient } from '#api/client.ts';
 import type { VibnClient } from '#api/client.ts';
-import { freeCloudPort, freePort } from '#test/support/ports.ts';
+import { freePort } from '#hack/up/settings.ts';
+import { freeCloudPort } from '#test/support/ports.ts';
 
 /** `npm start` as a script would run it: real processes, free ports, a data directory of its own. */
 export interface Up {
