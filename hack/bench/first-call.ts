@@ -4,7 +4,7 @@ import { manifestOf } from './apply.ts';
 import { figure } from './bench.ts';
 import type { Bench, BenchContext, Figure } from './bench.ts';
 import { machineMs, startChild } from './child.ts';
-import { probePrefix } from './roles.ts';
+import { probePrefix } from './noop-kind.ts';
 import { makeDue, seedRows, workspacesIn } from './rows.ts';
 import type { BenchDatabase } from './server.ts';
 import { percentile } from './stats.ts';

@@ -27,6 +27,9 @@ export const noop = defineKind({
 
 export const benchKinds = [workspace, noop];
 
+/** Provider calls for rows of this prefix are told of to the bench. */
+export const probePrefix = 'probe-';
+
 /** What the provider hears: one call for each pass. */
 export type OnCall = (name: string) => void;
 

@@ -12,28 +12,9 @@ import { createKindRegistry } from '#resources/registry.ts';
 import { createApiOptions } from '#api/options.ts';
 import type { ReaderClient } from '#api/reader-client.ts';
 import { createApiServer } from '#api/server.ts';
-import { machineMs, serveParent, tellParent } from './child.ts';
+import { serveParent, tellParent } from './child.ts';
 import type { RoleInput } from './child.ts';
-import { composeEngine } from './engine-run.ts';
-import { benchKinds, benchReconcilers } from './noop-kind.ts';
-
-/** Rows of this prefix are told of to the bench at each provider call. */
-export const probePrefix = 'probe-';
-
-/** The body of a child process: one role, composed as its main.ts does, over the no-op kind. */
-export async function runRole(input: RoleInput): Promise<void> {
-  await (input.role === 'api' ? runApi(input) : runController(input));
-}
-
-async function runController({ url }: RoleInput): Promise<void> {
-  const onCall = (name: string): void => {
-    if (name.startsWith(probePrefix)) tellParent({ event: 'call', name, at: machineMs() });
-  };
-  const engine = composeEngine({ url, reconcilers: benchReconcilers({ changing: false, onCall }) });
-  serveParent({ open: () => 0, stop: engine.stop });
-  await engine.start();
-  tellParent({ event: 'ready', port: 0 });
-}
+import { benchKinds } from './noop-kind.ts';
 
 /** Its reader answers nothing at once: `bench.noop` is a mutation that does nothing. */
 const reader: ReaderClient = { read: () => Promise.resolve(null), plan: () => Promise.resolve([]) };
@@ -42,7 +23,8 @@ const poolMax = 10;
 /** As many waits as are measured; everything else has its default. */
 const apiOptions = createApiOptions({ waitsMax: 100_000, waitsPerTenantMax: 100_000 });
 
-async function runApi({ url, platformUrl = url, keyHmacSecret = '' }: RoleInput): Promise<void> {
+/** The role api in a child process, composed as api/main.ts does, over the no-op kind. */
+export async function runApi({ url, platformUrl = url, keyHmacSecret = '' }: RoleInput): Promise<void> {
   const [clock, rng, metrics] = [systemClock, systemRng, createMetrics({ process: true })];
   const onStatement = (statement: string, durationMs: number, outcome: string): void =>
     metrics.statementSeconds.observe({ statement, outcome }, durationMs / 1_000);
