@@ -18,5 +18,6 @@ COPY migrations ./migrations
 COPY hack/doctor.ts ./hack/doctor.ts
 COPY hack/doctor ./hack/doctor
 USER node
-ENTRYPOINT ["node"]
+# A small young generation: the controller with 100,000 rows takes 211 MB instead of 265, at the same speed (npm run bench -- memory).
+ENTRYPOINT ["node", "--max-semi-space-size=8"]
 CMD ["api/main.ts"]
