@@ -77,7 +77,8 @@ function resourceProcedures(deps: ApiDeps) {
 function waitProcedure(deps: ApiDeps) {
   const { options } = deps;
   const { waitsPerTenantMax: perTenant, waitsMax: all } = options;
-  const looks = createSharedLooks(deps.stores.resources);
+  // The stores are asked for when a wait comes: the router can be walked without any.
+  const looks = createSharedLooks({ getByUid: (...args) => deps.stores.resources.getByUid(...args) });
   const slots = createOpenSlots({ what: 'waits', perKey: perTenant, perTenant, all });
   return procedureBase(deps)
     .input(waitInput(options))
