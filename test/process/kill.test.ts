@@ -20,6 +20,10 @@ const bornBeforeMs = 1_100;
  */
 const settledWithinMs = 120_000 + rounds * 4_000;
 
+/** Many, since a workspace may destroy 20 things in 10 min and no more. */
+const workspaces = Array.from({ length: 10 }, (_, index) => `kill${index}`);
+const workspaceOf = (round: number): string => workspaces[round % workspaces.length] ?? '';
+
 interface Call {
   readonly op: string;
   readonly name: string;
@@ -30,14 +34,15 @@ describe(`kill -9 of the controller (replay: VIBN_KILL_SEED=${seed} VIBN_KILL_RO
   let up: Up;
   beforeAll(async () => {
     up = await startUp();
-    await up.client.resources.apply({
-      manifest: {
+    for (const workspace of workspaces) {
+      const manifest = {
         apiVersion: 'vibn.dev/v1',
         kind: 'Workspace',
-        metadata: { workspace: 'acme', name: 'acme' },
+        metadata: { workspace, name: workspace },
         spec: {},
-      },
-    });
+      } as const;
+      await up.client.resources.apply({ manifest });
+    }
   });
   afterAll(async () => {
     await up[Symbol.asyncDispose]();
@@ -49,7 +54,7 @@ describe(`kill -9 of the controller (replay: VIBN_KILL_SEED=${seed} VIBN_KILL_RO
       const rng = seededRng(seed);
       for (let round = 0; round < rounds; round += 1) await oneRound(up, round, rng.next() * killWithinMs);
       const names = await allReady(up);
-      expect(await bucketsAtProvider(up)).toEqual(names.map((name) => `vibn-ws-acme-${name}`).sort());
+      expect(await bucketsAtProvider(up)).toEqual(names);
       const calls = await allCalls(up);
       for (const op of ['buckets.insert', 'buckets.delete']) {
         const done = calls.filter((call) => call.op === op && call.outcome === 'ok').map((call) => call.name);
@@ -75,7 +80,7 @@ async function oneRound(up: Up, round: number, killAfterMs: number): Promise<voi
   await until(() => (up.pidOf('controller') === pid || up.pidOf('controller') === null ? null : true));
 }
 
-const key = (round: number) => ({ workspace: 'acme', kind: 'Bucket', name: `b${round}` });
+const key = (round: number) => ({ workspace: workspaceOf(round), kind: 'Bucket', name: `b${round}` });
 
 async function apply(up: Up, round: number, storageClass: string): Promise<void> {
   const { workspace, kind, name } = key(round);
@@ -88,13 +93,13 @@ async function remove(up: Up, round: number): Promise<void> {
   await up.client.resources.delete({ ...key(round), confirm: `b${round}` });
 }
 
-/** Names of the buckets declared, once all are Ready and the deleted ones gone. Throws, naming those that are not. */
+/** External names of the buckets declared, once all are Ready and the deleted ones gone. Throws, naming those that are not. */
 async function allReady(up: Up): Promise<string[]> {
   let left = '';
   const settled = async (): Promise<string[] | null> => {
-    const { items } = await up.client.resources.list({ workspace: 'acme', kind: 'Bucket', limit: 500 });
+    const { items } = await up.client.resources.list({ kind: 'Bucket', limit: 500 });
     left = items.flatMap(unsettled).join('; ');
-    return left === '' ? items.map((item) => item.metadata.name) : null;
+    return left === '' ? items.map(({ metadata }) => `vibn-ws-${metadata.workspace}-${metadata.name}`).sort() : null;
   };
   return await until(settled, settledWithinMs).catch((error: unknown) => {
     throw new Error(`Not settled: ${left}`, { cause: error });
