@@ -24,7 +24,7 @@ import type { EngineStore } from './store/engine-store.ts';
 import type { ProviderStore } from './store/provider-store.ts';
 import type { ReplayStore } from './store/replay-store.ts';
 import type { Signals } from './store/resource-store.ts';
-import type { Service } from './supervisor.ts';
+import type { Service } from './process/supervisor.ts';
 import { createSweep } from './sweep.ts';
 import { createAnnouncement, createDrain, createFiring } from './tasks.ts';
 import type { CredentialDigest } from './tasks.ts';

@@ -1,4 +1,4 @@
-import type { Pass } from './progress.ts';
+import type { Pass } from './pass/progress.ts';
 import type { InFlight } from './queue/claim.ts';
 
 /** The passes under way in this process. */

@@ -1,14 +1,14 @@
 import type { AnyReconciler } from './contract.ts';
-import { finishPass } from './finish.ts';
-import type { FinishDeps } from './finish.ts';
+import { finishPass } from './pass/finish.ts';
+import type { FinishDeps } from './pass/finish.ts';
 import type { InFlightPasses } from './in-flight.ts';
-import { outcomeText } from './journal.ts';
+import { outcomeText } from './pass/journal.ts';
 import type { Leases } from './lease/lease.ts';
 import type { Metrics } from './metrics.ts';
-import type { Outcome } from './outcome.ts';
+import type { Outcome } from './pass/outcome.ts';
 import { runPass } from './pass.ts';
-import { createPass } from './progress.ts';
-import type { Pass } from './progress.ts';
+import { createPass } from './pass/progress.ts';
+import type { Pass } from './pass/progress.ts';
 import type { Batch, ClaimedRow, Claimer } from './queue/claim.ts';
 import type { Wake } from './queue/wake.ts';
 

@@ -1,17 +1,17 @@
 import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { createRegistry } from '#reconcilers/registry.ts';
-import { buildIdOf } from './build-id.ts';
+import { buildIdOf } from './process/build-id.ts';
 import { systemClock, systemRng } from './clock.ts';
-import { readControllerConfig } from './config.ts';
+import { readControllerConfig } from './process/config.ts';
 import { createEngine } from './engine.ts';
 import { createMetrics } from './metrics.ts';
-import { createPrivateServer } from './private-server.ts';
-import { runRole } from './run-role.ts';
+import { createPrivateServer } from './process/private-server.ts';
+import { runRole } from './process/run-role.ts';
 import { createSqlEngineStore } from './store/sql-engine-store.ts';
 import { createSqlProviderStore } from './store/sql-provider-store.ts';
 import { createSqlReplayStore } from './store/sql-replay-store.ts';
-import { connectStores } from './stores.ts';
+import { connectStores } from './process/stores.ts';
 
 /** Composition root of the role controller: the loop, with the real clock, Postgres and the providers of the environment. */
 const sources = ['./', '../reconcilers/', '../resources/'].map((path) => fileURLToPath(new URL(path, import.meta.url)));

@@ -1,21 +1,21 @@
 // Flow step 6 of 10: observe. Before: queue/claim.ts. After: step 7.
 // Flow step 7 of 10: plan. Before: step 6. After: step 8.
 // Flow step 8 of 10: apply. Before: step 7. After: settle.ts.
-import { applyActions } from './apply.ts';
+import { applyActions } from './pass/apply.ts';
 import { parseTime } from './clock.ts';
-import { createReadContext, plainJson, readDependencies } from './context.ts';
+import { createReadContext, plainJson, readDependencies } from './pass/context.ts';
 import type { Plan } from './contract.ts';
-import { desiredOf, isRemovedUnseen } from './deletion.ts';
-import { blockedOn } from './dependencies.ts';
-import { outcomeOfFailure } from './failures.ts';
-import { contradicted, isOpen, reviewIntents, staleAnnounced } from './intents.ts';
-import { finishedRemoveInMs } from './once.ts';
-import type { Outcome } from './outcome.ts';
-import { accountOf, targetOf } from './progress.ts';
-import type { Pass } from './progress.ts';
-import { changedBefore, lastStood, missingEntry, missingSince, sentBefore } from './recent-actions.ts';
-import { blamed } from './scope.ts';
-import type { PassDeps } from './scope.ts';
+import { desiredOf, isRemovedUnseen } from './pass/deletion.ts';
+import { blockedOn } from './pass/dependencies.ts';
+import { outcomeOfFailure } from './pass/failures.ts';
+import { contradicted, isOpen, reviewIntents, staleAnnounced } from './pass/intents.ts';
+import { finishedRemoveInMs } from './pass/once.ts';
+import type { Outcome } from './pass/outcome.ts';
+import { accountOf, targetOf } from './pass/progress.ts';
+import type { Pass } from './pass/progress.ts';
+import { changedBefore, lastStood, missingEntry, missingSince, sentBefore } from './pass/recent-actions.ts';
+import { blamed } from './pass/scope.ts';
+import type { PassDeps } from './pass/scope.ts';
 
 /**
  * One pass over one row: observe → resolve open intents → plan → gates → apply the actions in order (architecture §5, One pass).

@@ -1,19 +1,19 @@
 import { createRegistry } from '#reconcilers/registry.ts';
 import { createKindRegistry } from '#resources/registry.ts';
 import { systemClock, systemRng } from './clock.ts';
-import { readReaderConfig } from './config.ts';
+import { readReaderConfig } from './process/config.ts';
 import { createGateway } from './gateway/gateway.ts';
 import { createInventories } from './inventory.ts';
 import { createMetrics } from './metrics.ts';
-import { createPrivateServer } from './private-server.ts';
+import { createPrivateServer } from './process/private-server.ts';
 import { planChanges } from './reader/plan.ts';
 import { readOp } from './reader/read.ts';
 import { addReaderRoutes } from './reader/server.ts';
-import { runRole } from './run-role.ts';
+import { runRole } from './process/run-role.ts';
 import { createSqlAdminStore } from './store/sql-admin-store.ts';
 import { createSqlEngineStore } from './store/sql-engine-store.ts';
 import { createSqlProviderStore } from './store/sql-provider-store.ts';
-import { connectStores } from './stores.ts';
+import { connectStores } from './process/stores.ts';
 
 /** Composition root of the role reader: answers what only a provider, or the signing key, can answer. Writes `plans` and nothing else. */
 await runRole({

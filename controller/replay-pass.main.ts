@@ -2,9 +2,9 @@ import { createRegistry } from '#reconcilers/registry.ts';
 import type { ResourceRow } from '#resources/resource.ts';
 import { shardCount } from '#resources/shard.ts';
 import { systemClock, systemRng } from './clock.ts';
-import { readControllerConfig } from './config.ts';
+import { readControllerConfig } from './process/config.ts';
 import type { Desired } from './contract.ts';
-import { ConfigError } from './env.ts';
+import { ConfigError } from './process/env.ts';
 import { silentLogger } from './log.ts';
 import { createMetrics } from './metrics.ts';
 import { replayPass } from './replay/replay.ts';
@@ -12,7 +12,7 @@ import type { Comparison } from './replay/replay.ts';
 import { createSqlEngineStore } from './store/sql-engine-store.ts';
 import { createSqlResourceStore } from './store/sql-resource-store.ts';
 import type { Revision, StoredPass } from './store/rows.ts';
-import { connectStores } from './stores.ts';
+import { connectStores } from './process/stores.ts';
 
 /**
  * `node controller/replay-pass.main.ts <uid> <epoch>`: runs today's plan on the observation of a recorded pass and compares. Needs the

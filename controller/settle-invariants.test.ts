@@ -5,10 +5,10 @@ import type { Condition } from '#resources/condition.ts';
 import { makeRow } from '#resources/testing.ts';
 import type { Action } from './contract.ts';
 import { createOptions } from './options.ts';
-import type { Outcome } from './outcome.ts';
-import { makeFacts, makeLook, testNow } from './pass-facts-testing.ts';
-import type { FactsInput } from './pass-facts-testing.ts';
-import type { PassFacts } from './pass-facts.ts';
+import type { Outcome } from './pass/outcome.ts';
+import { makeFacts, makeLook, testNow } from './pass/pass-facts-testing.ts';
+import type { FactsInput } from './pass/pass-facts-testing.ts';
+import type { PassFacts } from './pass/pass-facts.ts';
 import { settlePass } from './settle.ts';
 import type { Settle } from './store/rows.ts';
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { Action } from './contract.ts';
 import { createOptions } from './options.ts';
-import { makeFacts, makeLook, testNow } from './pass-facts-testing.ts';
-import type { FactsInput } from './pass-facts-testing.ts';
-import { sentEntry } from './recent-actions.ts';
+import { makeFacts, makeLook, testNow } from './pass/pass-facts-testing.ts';
+import type { FactsInput } from './pass/pass-facts-testing.ts';
+import { sentEntry } from './pass/recent-actions.ts';
 import { settlePass } from './settle.ts';
 import type { Settle } from './store/rows.ts';
 

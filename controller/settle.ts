@@ -6,14 +6,14 @@ import type { JsonObject } from '#resources/json.ts';
 import { safeJson } from '#resources/text.ts';
 import { isStoredTopic } from '#resources/topic.ts';
 import type { Topic } from '#resources/topic.ts';
-import { suspensionOf } from './gates.ts';
-import { passRecord } from './journal.ts';
+import { suspensionOf } from './pass/gates.ts';
+import { passRecord } from './pass/journal.ts';
 import type { EngineOptions } from './options.ts';
-import type { PassFacts, Verdict } from './pass-facts.ts';
-import { acknowledge, forgiven, sentBefore } from './recent-actions.ts';
-import { settledConditions } from './settle-conditions.ts';
+import type { PassFacts, Verdict } from './pass/pass-facts.ts';
+import { acknowledge, forgiven, sentBefore } from './pass/recent-actions.ts';
+import { settledConditions } from './pass/settle-conditions.ts';
 import type { PassRow, Settle } from './store/rows.ts';
-import { verdictOf } from './verdict.ts';
+import { verdictOf } from './pass/verdict.ts';
 
 /**
  * From how a pass ended to what is written (architecture §5, Outcomes). One total function, pure; `random` is given.

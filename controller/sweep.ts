@@ -4,8 +4,8 @@ import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { SweepOptions } from './options.ts';
 import type { EngineStore } from './store/engine-store.ts';
-import { createLoop } from './supervisor.ts';
-import type { Service } from './supervisor.ts';
+import { createLoop } from './process/supervisor.ts';
+import type { Service } from './process/supervisor.ts';
 
 export interface SweepInput {
   readonly engine: Pick<EngineStore, 'sweep'>;

@@ -7,8 +7,8 @@ import type { Metrics } from './metrics.ts';
 import type { TaskOptions } from './options.ts';
 import type { EngineStore } from './store/engine-store.ts';
 import type { ProviderStore } from './store/provider-store.ts';
-import { createLoop } from './supervisor.ts';
-import type { Service } from './supervisor.ts';
+import { createLoop } from './process/supervisor.ts';
+import type { Service } from './process/supervisor.ts';
 
 /**
  * What the engine does beside passes: fires topics that span shards, wakes the rest of large topics, and announces at start what is

@@ -6,7 +6,7 @@ import type { Metrics } from '#controller/metrics.ts';
 import type { GatewayOptions } from '#controller/options.ts';
 import type { EngineStore } from '#controller/store/engine-store.ts';
 import type { ProviderStore } from '#controller/store/provider-store.ts';
-import { createLoop } from '#controller/supervisor.ts';
+import { createLoop } from '#controller/process/supervisor.ts';
 import { createAccountStates } from './account-state.ts';
 import type { AccountStates } from './account-state.ts';
 import { createBreaker } from './breaker.ts';

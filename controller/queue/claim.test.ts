@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createOptions } from '#controller/options.ts';
-import { makeWork } from '#controller/pass-facts-testing.ts';
+import { makeWork } from '#controller/pass/pass-facts-testing.ts';
 import type { ClaimInput } from '#controller/store/engine-store.ts';
 import type { Claim, Fence } from '#controller/store/rows.ts';
 import { createVirtualClock } from '#controller/testing.ts';

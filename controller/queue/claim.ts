@@ -1,7 +1,7 @@
 // Flow step 5 of 10: claim. Before: queue/wake.ts. After: pass.ts.
 import type { Clock } from '#controller/clock.ts';
 import type { EngineOptions } from '#controller/options.ts';
-import type { SharedReads } from '#controller/scope.ts';
+import type { SharedReads } from '#controller/pass/scope.ts';
 import type { EngineStore } from '#controller/store/engine-store.ts';
 import type { Claim, PassRow } from '#controller/store/rows.ts';
 

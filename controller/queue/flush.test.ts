@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { silentLogger } from '#controller/log.ts';
 import { createOptions } from '#controller/options.ts';
-import { makeFacts } from '#controller/pass-facts-testing.ts';
+import { makeFacts } from '#controller/pass/pass-facts-testing.ts';
 import { settlePass } from '#controller/settle.ts';
 import type { Settle, SettleResult } from '#controller/store/rows.ts';
 import { createVirtualClock } from '#controller/testing.ts';

@@ -1,7 +1,7 @@
 import type { Clock } from '#controller/clock.ts';
 import type { Logger } from '#controller/log.ts';
 import type { EngineOptions } from '#controller/options.ts';
-import { isSilence } from '#controller/scope.ts';
+import { isSilence } from '#controller/pass/scope.ts';
 import type { EngineStore } from '#controller/store/engine-store.ts';
 import type { Settle, SettleResult } from '#controller/store/rows.ts';
 

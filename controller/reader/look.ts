@@ -1,9 +1,9 @@
 import type { Json } from '#resources/json.ts';
 import type { ResourceRow } from '#resources/resource.ts';
-import { createReadContext, plainJson } from '#controller/context.ts';
+import { createReadContext, plainJson } from '#controller/pass/context.ts';
 import type { AnyReconciler, Desired, Target } from '#controller/contract.ts';
 import type { HeldLease } from '#controller/lease/lease.ts';
-import type { PassDeps, PassScope } from '#controller/scope.ts';
+import type { PassDeps, PassScope } from '#controller/pass/scope.ts';
 import { freshWork } from '#controller/store/rows.ts';
 import type { Claim, PassRow, Snapshot } from '#controller/store/rows.ts';
 

@@ -10,7 +10,7 @@ import { createInventories } from '#controller/inventory.ts';
 import { silentLogger } from '#controller/log.ts';
 import { createMetrics } from '#controller/metrics.ts';
 import { createOptions } from '#controller/options.ts';
-import { approvalDigest } from '#controller/recent-actions.ts';
+import { approvalDigest } from '#controller/pass/recent-actions.ts';
 import type { PassRecord, StoredPlan } from '#controller/store/rows.ts';
 import { createFixedRng, createVirtualClock } from '#controller/testing.ts';
 import { createMemoryDatabase, shardTables } from '#test/simulation/memory-store/database.ts';

@@ -5,8 +5,8 @@ import type { Logger } from '#controller/log.ts';
 import type { Metrics } from '#controller/metrics.ts';
 import type { ReplayOptions } from '#controller/options.ts';
 import type { ReplayStore } from '#controller/store/replay-store.ts';
-import { createLoop } from '#controller/supervisor.ts';
-import type { Service } from '#controller/supervisor.ts';
+import { createLoop } from '#controller/process/supervisor.ts';
+import type { Service } from '#controller/process/supervisor.ts';
 
 /**
  * Leads replays (architecture §5, Replay): fills the items, then asks them at the replay's rate, rank by rank, until all have passed.

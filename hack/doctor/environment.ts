@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import type { Env } from '#controller/env.ts';
+import type { Env } from '#controller/process/env.ts';
 import { loginUrl } from '#controller/store/sql.ts';
 import type { LoginRole } from '#controller/store/roles.ts';
 

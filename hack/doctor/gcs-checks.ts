@@ -1,6 +1,6 @@
 import { GoogleAuth, OAuth2Client } from 'google-auth-library';
 import { z } from 'zod';
-import type { Env } from '#controller/env.ts';
+import type { Env } from '#controller/process/env.ts';
 import { createOptions } from '#controller/options.ts';
 import { sdkSigner } from '#reconcilers/bucket/reader.ts';
 import { gcsError, refusalOf } from '#reconcilers/providers/gcs/errors.ts';

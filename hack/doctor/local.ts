@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Env } from '#controller/env.ts';
+import type { Env } from '#controller/process/env.ts';
 import { loginUrl } from '#controller/store/sql.ts';
 import { PORT_OFFSETS } from '#hack/cloud/server.ts';
 import { localProject, signerEmail } from '#hack/up/identity.ts';

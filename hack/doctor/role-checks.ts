@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Env } from '#controller/env.ts';
+import type { Env } from '#controller/process/env.ts';
 import { fail, ok, textOf, warn } from './check.ts';
 import type { Check, Finding } from './check.ts';
 import type { Subject } from './environment.ts';

@@ -1,5 +1,5 @@
 import type postgres from 'postgres';
-import type { Env } from '#controller/env.ts';
+import type { Env } from '#controller/process/env.ts';
 import { fail, ok, warn } from './check.ts';
 import type { Check, Finding } from './check.ts';
 import type { DatabaseUrls, Subject } from './environment.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Env } from '#controller/env.ts';
+import type { Env } from '#controller/process/env.ts';
 import {
   listenerFindings,
   nodeFinding,

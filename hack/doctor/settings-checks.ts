@@ -1,7 +1,7 @@
 import { readConfig } from '#api/config.ts';
-import { readControllerConfig, readReaderConfig } from '#controller/config.ts';
-import { ConfigError } from '#controller/env.ts';
-import type { ConfigProblem, Env } from '#controller/env.ts';
+import { readControllerConfig, readReaderConfig } from '#controller/process/config.ts';
+import { ConfigError } from '#controller/process/env.ts';
+import type { ConfigProblem, Env } from '#controller/process/env.ts';
 import { createRegistry } from '#reconcilers/registry.ts';
 import { fail, ok, warn } from './check.ts';
 import type { Check, Finding } from './check.ts';

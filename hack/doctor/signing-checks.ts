@@ -1,6 +1,6 @@
 import { createPrivateKey } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
-import type { Env } from '#controller/env.ts';
+import type { Env } from '#controller/process/env.ts';
 import { fail, ok, textOf, warn } from './check.ts';
 import type { Finding } from './check.ts';
 

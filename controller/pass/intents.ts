@@ -1,0 +1,208 @@
+import type { Remedy } from '#resources/condition.ts';
+import type { Json } from '#resources/json.ts';
+import type { Ms, ResourceRow } from '#resources/resource.ts';
+import { topic } from '#resources/topic.ts';
+import { doublingDelayMs } from './backoff.ts';
+import type { Action, Intent } from '#controller/contract.ts';
+import type { EngineOptions } from '#controller/options.ts';
+import type { Outcome } from './outcome.ts';
+import type { Decision, Settle } from '#controller/store/rows.ts';
+
+/**
+ * What an observation and a person's decisions say of sends whose answer is not known (architecture §5, Intents). Pure.
+ *
+ * 1. `done` by observation counts at once. `not-done` counts only if everything observed was read after give_up_at + visibility.
+ * 2. A decision `did_not` retires; `happened` closes as done unless a valid observation says otherwise.
+ * 3. While one stays open, nothing `once` or spending is sent; a guarded send may be repeated under its own intent in its time.
+ * 4. Undecided at give_up_at + decideAfterMs, or at the end of the guard if that is later: NeedsDecision.
+ */
+export interface IntentReview {
+  /** Open intents closed or found lost; written by this pass's settle. */
+  readonly changes: Settle['intents'];
+  /** The intents as the plan should see them. */
+  readonly intents: readonly Intent[];
+  /** Effects whose decisions are used up. */
+  readonly decided: readonly string[];
+  /** The intent that is still open, or null. */
+  readonly open: OpenIntent | null;
+}
+
+export interface OpenIntent {
+  readonly intent: Intent;
+  /** How the pass ends, unless the intent's own guarded action may be sent again. */
+  readonly outcome: Outcome;
+  /** Within its guard: the same action may be sent again under this intent. */
+  readonly mayResend: boolean;
+}
+
+export interface IntentFacts {
+  readonly row: ResourceRow;
+  readonly intents: readonly Intent[];
+  readonly decisions: readonly Decision[];
+  /** Database time of the pass's read. */
+  readonly now: Ms;
+  /** Database time of the oldest thing in the observation, cached inventories included. */
+  readonly observedAsOf: Ms;
+  readonly visibilityMs: number;
+  readonly resolve: (intent: Intent) => 'done' | 'not-done' | 'undecided';
+  readonly options: EngineOptions;
+}
+
+/** Sent, or perhaps sent. */
+export function isOpen(intent: Intent): boolean {
+  return intent.state === 'sending' || intent.state === 'unknown';
+}
+
+/** A `done` that arrived for an attempt already retired: it happened twice, or after a person said that it had not. */
+export function contradicted(intents: readonly Intent[]): Intent | null {
+  return intents.find((intent) => intent.contradicts) ?? null;
+}
+
+/** Closes what can be closed, and says what stays open. */
+export function reviewIntents(facts: IntentFacts): IntentReview {
+  const changes: { nonce: string; state: 'done' | 'retired' | 'unknown' }[] = [];
+  const intents: Intent[] = [];
+  let open: OpenIntent | null = null;
+  for (const intent of facts.intents) {
+    const state = isOpen(intent) ? reviewedState(intent, facts) : intent.state;
+    if (state !== intent.state && state !== 'sending') {
+      changes.push({ nonce: intent.nonce, state: state as 'done' | 'retired' | 'unknown' });
+    }
+    const reviewed = { ...intent, state };
+    intents.push(reviewed);
+    if (isOpen(reviewed)) open = openIntent(reviewed, facts);
+  }
+  const stillOpen = open?.intent.effect;
+  const decided = facts.decisions.map((decision) => decision.effect).filter((effect) => effect !== stillOpen);
+  return { changes, intents, decided: [...new Set(decided)], open };
+}
+
+function reviewedState(intent: Intent, facts: IntentFacts): Intent['state'] {
+  const seen = facts.resolve(intent);
+  if (seen === 'done') return 'done';
+  const absent = seen === 'not-done' && facts.observedAsOf >= (intent.giveUpAt ?? facts.now) + facts.visibilityMs;
+  if (absent) return 'retired';
+  const decision = facts.decisions.findLast(
+    (one) => one.effect === intent.effect && one.at >= (intent.sentAt ?? intent.announcedAt),
+  );
+  if (decision !== undefined && isGivenUp(intent, facts.now)) {
+    return decision.outcome === 'happened' ? 'done' : 'retired';
+  }
+  return isGivenUp(intent, facts.now) ? 'unknown' : intent.state;
+}
+
+function isGivenUp(intent: Intent, now: Ms): boolean {
+  return intent.state === 'unknown' || (intent.giveUpAt ?? 0) <= now;
+}
+
+function openIntent(intent: Intent, facts: IntentFacts): OpenIntent {
+  const giveUpAt = intent.giveUpAt ?? facts.now;
+  const guardedUntil = (intent.sentAt ?? intent.announcedAt) + guardedForMs(intent.args);
+  const parkAt = Math.max(giveUpAt + facts.options.decideAfterMs, guardedUntil);
+  const mayResend = facts.now < guardedUntil && isGivenUp(intent, facts.now);
+  if (facts.now >= parkAt) return { intent, outcome: needsDecision(intent, facts.row), mayResend: false };
+  const untilGivenUp = giveUpAt - facts.now;
+  const delay = untilGivenUp > 0 ? untilGivenUp : lookAgainMs(-untilGivenUp, facts.options);
+  const retryAfterMs = Math.max(1, Math.min(delay, parkAt - facts.now));
+  const reason = unknownReason(intent);
+  return { intent, outcome: { type: 'unknown', reason, message: unknownMessage(intent), retryAfterMs }, mayResend };
+}
+
+/** 10 s after it was given up, doubling to 60 s. */
+function lookAgainMs(elapsedMs: number, options: EngineOptions): number {
+  return doublingDelayMs(elapsedMs, options.unknownFirstMs, options.unknownMaxMs);
+}
+
+function argument(args: Json, name: string): Json | undefined {
+  return args !== null && typeof args === 'object' && !Array.isArray(args)
+    ? (args as Record<string, Json>)[name]
+    : undefined;
+}
+
+function guardedForMs(args: Json): number {
+  const value = argument(args, 'guardedForMs');
+  return typeof value === 'number' ? value : 0;
+}
+
+/** The …OutcomeUnknown of an action, by what it does. */
+export function unknownReasonOf(action: Pick<Action, 'effect' | 'risk' | 'type'>): string {
+  if (action.risk === 'spending') return 'PurchaseOutcomeUnknown';
+  if (action.type === 'send') return 'SendOutcomeUnknown';
+  if (action.effect === 'create') return 'CreateOutcomeUnknown';
+  if (action.effect === 'delete' || action.effect === 'release') return 'DeleteOutcomeUnknown';
+  return 'UpdateOutcomeUnknown';
+}
+
+function unknownReason(intent: Intent): string {
+  const text = (name: string): string => {
+    const value = argument(intent.args, name);
+    return typeof value === 'string' ? value : '';
+  };
+  return unknownReasonOf({
+    effect: text('effect') as Action['effect'],
+    risk: text('risk') as Action['risk'],
+    type: text('type'),
+  });
+}
+
+function unknownMessage(intent: Intent): string {
+  return (
+    `Whether ${intent.effect} took effect is unknown: attempt ${intent.attempt} was sent and its answer was lost. ` +
+    'It is being looked up and is not sent again meanwhile.'
+  );
+}
+
+function needsDecision(intent: Intent, row: ResourceRow): Outcome {
+  return {
+    type: 'stalled',
+    reason: 'NeedsDecision',
+    message:
+      `Whether ${intent.effect} took effect is unknown and looking it up did not tell (attempt ${intent.attempt}). ` +
+      'Nothing further is sent. Say what happened with decisions.resolve.',
+    clearsOn: [topic.decision(row.uid)],
+    remedy: ['happened', 'did_not'].map((outcome) => decisionRemedy(intent, row, outcome)),
+  };
+}
+
+function decisionRemedy(intent: Intent, row: ResourceRow, outcome: string): Remedy {
+  const { workspace, kind, name } = row;
+  const input = { workspace, kind, name, effect: intent.effect, outcome, evidence: '' };
+  return {
+    id: `decide-${outcome.replace('_', '-')}`,
+    call: { proc: 'decisions.resolve', input },
+    destructive: outcome === 'did_not',
+    needs: 'human',
+  };
+}
+
+/** What the record holds of an action: all but observations. */
+export function intentArgs(action: Action): Json {
+  const { changes: _changes, guard: _guard, step: _step, ...args } = action;
+  return args;
+}
+
+/**
+ * How an action that has an intent may go on. `send`: under this intent, or a new one if null. `done`: it stands already and is
+ * never sent again. `wait`: another one is open.
+ */
+export type IntentStep =
+  | { readonly step: 'send'; readonly resend: Intent | null }
+  | { readonly step: 'done'; readonly intent: Intent }
+  | { readonly step: 'wait'; readonly outcome: Outcome };
+
+/** Decides for one action; `review` is this pass's. */
+export function intentStep(effect: string, review: IntentReview): IntentStep {
+  const done = review.intents.find((intent) => intent.effect === effect && intent.state === 'done');
+  if (done !== undefined) return { step: 'done', intent: done };
+  const { open } = review;
+  if (open === null) return { step: 'send', resend: null };
+  if (open.mayResend && open.intent.effect === effect) return { step: 'send', resend: open.intent };
+  return { step: 'wait', outcome: open.outcome };
+}
+
+/** Announced attempts that the plan no longer asks for: provably not sent, dropped with their hold. */
+export function staleAnnounced(intents: readonly Intent[], wanted: ReadonlySet<string>): string[] {
+  return intents
+    .filter((intent) => intent.state === 'announced' && !wanted.has(intent.effect))
+    .map((intent) => intent.nonce);
+}
