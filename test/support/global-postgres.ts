@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -20,14 +20,15 @@ interface Project {
 
 /**
  * One server for the run, with a migrated template that each test file clones (test/support/postgres.ts).
- * `DATABASE_URL` set: that server is used, and only the template is made on it.
+ * `DATABASE_URL` set, a superuser's: that server is used, by any number of runs at once. It keeps the login roles; the template and the
+ * clones are dropped.
  */
 // oxlint-disable-next-line import/no-default-export -- vitest asks for it
 export default async function globalPostgres(project: Project): Promise<() => Promise<void>> {
   const given = process.env['DATABASE_URL'];
-  const password = process.env['VIBN_DB_ROLE_PASSWORD'] ?? randomBytes(12).toString('hex');
   const server = given === undefined ? await startServer() : null;
   const ownerUrl = given ?? server?.url ?? '';
+  const password = process.env['VIBN_DB_ROLE_PASSWORD'] ?? rolePasswordOf(ownerUrl);
   const template = `vibn_template_${randomBytes(6).toString('hex')}`;
   const admin = postgres(ownerUrl, { max: 1, onnotice: () => undefined });
   const close = async (): Promise<void> => {
@@ -48,6 +49,11 @@ export default async function globalPostgres(project: Project): Promise<() => Pr
   project.provide('postgresRolePassword', password);
   project.provide('postgresTemplate', template);
   return close;
+}
+
+/** Roles belong to the whole server: runs at once must give them the same password, and nobody else may guess it. */
+function rolePasswordOf(ownerUrl: string): string {
+  return createHmac('sha256', ownerUrl).update('vibn test roles').digest('hex').slice(0, 24);
 }
 
 async function startServer() {
