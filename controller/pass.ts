@@ -55,7 +55,9 @@ function failed(pass: Pass, deps: PassDeps, error: unknown): Outcome {
 async function steps(pass: Pass, deps: PassDeps): Promise<Outcome> {
   const { scope, reconciler, progress } = pass;
   const { row, work, intents } = scope.passRow;
-  const removeInMs = finishedRemoveInMs(reconciler.kind, row, scope.now);
+  // A send that took effect after it was given up is never silent, nor forgotten with a row that had finished.
+  const twice = contradicted(intents) !== null;
+  const removeInMs = twice ? null : finishedRemoveInMs(reconciler.kind, row, scope.now);
   if (removeInMs !== null && removeInMs > 0) {
     // A sticky field may move the generation of a finished row: it is still what it was.
     return row.observedGeneration < row.generation ? { type: 'converged' } : { type: 'finished', removeInMs };
@@ -66,7 +68,7 @@ async function steps(pass: Pass, deps: PassDeps): Promise<Outcome> {
 
   if (row.deletedAt === null) progress.dependencies = await readDependencies(scope, deps, reconciler.kind);
   const blocked = blockedOn(progress.dependencies ?? []);
-  const worthALook = work.materializedAt !== null || looksForSend;
+  const worthALook = work.materializedAt !== null || looksForSend || twice;
   if (blocked !== null && !worthALook) return blocked;
 
   await observe(pass, deps);
@@ -148,11 +150,6 @@ function reviewed(pass: Pass, deps: PassDeps): Outcome | null {
   const { scope, reconciler, progress } = pass;
   const { row, intents, decisions } = scope.passRow;
   const observed = progress.look?.observed ?? null;
-  const duplicate = contradicted(intents);
-  if (duplicate !== null && row.deletedAt === null) {
-    const message = `${duplicate.effect} took effect although attempt ${duplicate.attempt} had been given up: it may exist twice.`;
-    return { type: 'bug', reason: 'InvariantViolated', message };
-  }
   const review = reviewIntents({
     row,
     intents,
@@ -164,6 +161,10 @@ function reviewed(pass: Pass, deps: PassDeps): Outcome | null {
     options: deps.options,
   });
   progress.review = review;
+  // A row that goes takes away all of ours, however often it is there.
+  if (review.contradiction !== null && row.deletedAt === null) return review.contradiction;
+  // What was observed and planned for took the contradicted answer for true: the next pass sees what was decided.
+  if (review.changes.some((change) => change.contradicted)) return { type: 'acted', effect: 'update', steps: [] };
   return review.open !== null && !review.open.mayResend ? review.open.outcome : null;
 }
 

@@ -22,7 +22,7 @@ export const resolveInput = z.strictObject({
   requestId: requestIdInput.optional(),
 });
 
-/** A send of which it is not known whether it took effect. */
+/** A send of which it is not known whether it took effect, or which took effect although it had been given up. */
 export interface OpenUnknown {
   readonly ref: ResourceKey;
   readonly uid: string;
@@ -31,6 +31,8 @@ export interface OpenUnknown {
   readonly state: string;
   readonly sentAt: string | null;
   readonly giveUpAt: string | null;
+  /** It took effect after it had been given up: it may exist twice, and nothing goes on before somebody has looked. */
+  readonly contradicts: boolean;
 }
 
 export async function listDecisions(
@@ -52,8 +54,8 @@ export async function listDecisions(
 
 function openUnknown(one: UnknownIntent): OpenUnknown {
   const iso = (ms: Ms | null): string | null => (ms === null ? null : new Date(ms).toISOString());
-  const { key, uid, effect, attempt, state } = one;
-  return { ref: key, uid, effect, attempt, state, sentAt: iso(one.sentAt), giveUpAt: iso(one.giveUpAt) };
+  const { key, uid, effect, attempt, state, contradicts } = one;
+  return { ref: key, uid, effect, attempt, state, sentAt: iso(one.sentAt), giveUpAt: iso(one.giveUpAt), contradicts };
 }
 
 export interface Resolved {
@@ -63,7 +65,11 @@ export interface Resolved {
   readonly replayed: boolean;
 }
 
-/** Says what became of an unknown send. The next pass applies it; "happened" is still verified by observation. */
+/**
+ * Says what became of an unknown send, or what stands after a contradiction. It is about the fact that the effect names, so about all
+ * attempts. The next pass applies it: after "happened" nothing is sent again, and Ready still comes from observation alone; after
+ * "did_not" it may be sent anew, unless observation shows it.
+ */
 export async function resolveDecision(
   deps: ApiDeps,
   call: Call,

@@ -137,6 +137,76 @@ describe('an open send', () => {
   });
 });
 
+describe('a send that took effect after it was given up', () => {
+  const answeredAt = giveUpAt + 900 * second;
+  const twice = intent({ state: 'done', contradicts: true, answeredAt });
+  const told = (more: Partial<IntentFacts>) => {
+    const { contradiction, changes, intents, decided } = review(answeredAt + 60 * second, {
+      intents: [twice],
+      ...more,
+    });
+    return {
+      asks: contradiction !== null,
+      changes,
+      state: intents[0]?.state,
+      contradicts: intents[0]?.contradicts,
+      decided,
+    };
+  };
+  const asks = { asks: true, changes: [], state: 'done', contradicts: true };
+  const closed = (state: 'done' | 'retired') => ({
+    asks: false,
+    changes: [{ nonce: 'n1', state, contradicted: true }],
+    state,
+    contradicts: false,
+  });
+  const table: [string, Partial<IntentFacts>, object][] = [
+    ['asks a person, whatever is seen', { resolve: () => 'done' }, { ...asks, decided: [] }],
+    [
+      'still asks when somebody decided before the answer came',
+      { decisions: [decision('did_not', answeredAt - 1)] },
+      { ...asks, decided: ['create:1'] },
+    ],
+    [
+      'stands once a person has said so',
+      { decisions: [decision('happened', answeredAt + 1)] },
+      { ...closed('done'), decided: ['create:1'] },
+    ],
+    [
+      'stands even where nothing is seen: only a person lets it be sent again',
+      { decisions: [decision('happened', answeredAt + 1)], resolve: () => 'not-done' },
+      { ...closed('done'), decided: ['create:1'] },
+    ],
+    [
+      'is retired by a person who took it away',
+      { decisions: [decision('did_not', answeredAt + 1)], resolve: () => 'not-done' },
+      { ...closed('retired'), decided: ['create:1'] },
+    ],
+    [
+      'is not retired while it is seen',
+      { decisions: [decision('did_not', answeredAt + 1)], resolve: () => 'done' },
+      { ...closed('done'), decided: ['create:1'] },
+    ],
+  ];
+  it.each(table)('%s', (_title, more, expected) => {
+    expect(told(more)).toEqual(expected);
+  });
+
+  it('says so with two calls that can be made as they stand, in a message that is kept whole', () => {
+    const { contradiction } = review(answeredAt, { intents: [twice] });
+    expect(contradiction).toMatchObject({
+      type: 'stalled',
+      reason: 'InvariantViolated',
+      clearsOn: ['decision:uid-1'],
+      remedy: [
+        { call: { proc: 'decisions.resolve', input: { effect: 'create:1', outcome: 'happened' } } },
+        { call: { proc: 'decisions.resolve', input: { effect: 'create:1', outcome: 'did_not' } } },
+      ],
+    });
+    expect(contradiction?.type === 'stalled' && contradiction.message.length).toBeLessThanOrEqual(300);
+  });
+});
+
 describe('a guarded send whose guard lapses', () => {
   const guarded = { ...action, guardedForMs: 3_000 * second };
   const intents = [intent({ args: intentArgs(guarded) })];

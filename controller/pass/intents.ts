@@ -15,6 +15,8 @@ import type { Decision, Settle } from '#controller/store/rows.ts';
  * 2. A decision `did_not` retires; `happened` closes as done unless a valid observation says otherwise.
  * 3. While one stays open, nothing `once` or spending is sent; a guarded send may be repeated under its own intent in its time.
  * 4. Undecided at give_up_at + decideAfterMs, or at the end of the guard if that is later: NeedsDecision.
+ * 5. A `done` that came after its attempt was retired stands until a person has said what is there. `happened`: the fact stands and is
+ *    never sent again. `did_not`: it is retired, unless it is seen. A decision is about the fact, so about all attempts of the effect.
  */
 export interface IntentReview {
   /** Open intents closed or found lost; written by this pass's settle. */
@@ -25,6 +27,8 @@ export interface IntentReview {
   readonly decided: readonly string[];
   /** The intent that is still open, or null. */
   readonly open: OpenIntent | null;
+  /** A contradiction that nobody has decided; null: none. Nothing is planned while there is one. */
+  readonly contradiction: Outcome | null;
 }
 
 export interface OpenIntent {
@@ -60,10 +64,18 @@ export function contradicted(intents: readonly Intent[]): Intent | null {
 
 /** Closes what can be closed, and says what stays open. */
 export function reviewIntents(facts: IntentFacts): IntentReview {
-  const changes: { nonce: string; state: 'done' | 'retired' | 'unknown' }[] = [];
+  const changes: Settle['intents'][number][] = [];
   const intents: Intent[] = [];
   let open: OpenIntent | null = null;
+  let contradiction: Outcome | null = null;
   for (const intent of facts.intents) {
+    if (intent.contradicts) {
+      const state = decidedState(intent, facts);
+      if (state === null) contradiction ??= mayExistTwice(intent, facts.row);
+      else changes.push({ nonce: intent.nonce, state, contradicted: true });
+      intents.push(state === null ? intent : { ...intent, state, contradicts: false });
+      continue;
+    }
     const state = isOpen(intent) ? reviewedState(intent, facts) : intent.state;
     if (state !== intent.state && state !== 'sending') {
       changes.push({ nonce: intent.nonce, state: state as 'done' | 'retired' | 'unknown' });
@@ -74,7 +86,19 @@ export function reviewIntents(facts: IntentFacts): IntentReview {
   }
   const stillOpen = open?.intent.effect;
   const decided = facts.decisions.map((decision) => decision.effect).filter((effect) => effect !== stillOpen);
-  return { changes, intents, decided: [...new Set(decided)], open };
+  return { changes, intents, decided: [...new Set(decided)], open, contradiction };
+}
+
+/** What a person's word makes of a contradiction; null: nobody has spoken since its answer came. What is seen is there. */
+function decidedState(intent: Intent, facts: IntentFacts): 'done' | 'retired' | null {
+  const decision = decisionOf(intent, facts, intent.answeredAt ?? intent.announcedAt);
+  if (decision === undefined) return null;
+  return decision.outcome === 'happened' || facts.resolve(intent) === 'done' ? 'done' : 'retired';
+}
+
+/** The newest decision about the effect since then. */
+function decisionOf({ effect }: Intent, { decisions }: IntentFacts, since: Ms): Decision | undefined {
+  return decisions.findLast((one) => one.effect === effect && one.at >= since);
 }
 
 function reviewedState(intent: Intent, facts: IntentFacts): Intent['state'] {
@@ -82,9 +106,7 @@ function reviewedState(intent: Intent, facts: IntentFacts): Intent['state'] {
   if (seen === 'done') return 'done';
   const absent = seen === 'not-done' && facts.observedAsOf >= (intent.giveUpAt ?? facts.now) + facts.visibilityMs;
   if (absent) return 'retired';
-  const decision = facts.decisions.findLast(
-    (one) => one.effect === intent.effect && one.at >= (intent.sentAt ?? intent.announcedAt),
-  );
+  const decision = decisionOf(intent, facts, intent.sentAt ?? intent.announcedAt);
   if (decision !== undefined && isGivenUp(intent, facts.now)) {
     return decision.outcome === 'happened' ? 'done' : 'retired';
   }
@@ -159,6 +181,18 @@ function needsDecision(intent: Intent, row: ResourceRow): Outcome {
     message:
       `Whether ${intent.effect} took effect is unknown and looking it up did not tell (attempt ${intent.attempt}). ` +
       'Nothing further is sent. Say what happened with decisions.resolve.',
+    clearsOn: [topic.decision(row.uid)],
+    remedy: ['happened', 'did_not'].map((outcome) => decisionRemedy(intent, row, outcome)),
+  };
+}
+
+function mayExistTwice(intent: Intent, row: ResourceRow): Outcome {
+  return {
+    type: 'stalled',
+    reason: 'InvariantViolated',
+    message:
+      `${intent.effect} took effect although attempt ${intent.attempt} had been given up: it may exist twice. Nothing further is sent. ` +
+      'Take away what is too much and say with decisions.resolve whether it stands (happened) or not (did_not).',
     clearsOn: [topic.decision(row.uid)],
     remedy: ['happened', 'did_not'].map((outcome) => decisionRemedy(intent, row, outcome)),
   };

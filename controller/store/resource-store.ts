@@ -29,9 +29,9 @@ export interface ResourceStore {
   passes(scope: Scope, input: { workspace: string; uid: string; limit: number }): Promise<readonly StoredPass[]>;
   /** Direct children of a row, deleting ones included. */
   children(scope: Scope, input: { workspace: string; uid: string }): Promise<readonly ResourceView[]>;
-  /** Open unknowns of a workspace (all, for platform): intents in state unknown or sending past give_up_at. */
+  /** What a person may decide in a workspace (all, for platform): intents unknown or sending past give_up_at, and contradicted ones. */
   unknowns(scope: Scope, input: { workspace?: string; limit: number }): Promise<readonly UnknownIntent[]>;
-  /** Inserts a decision and fires `decision:<uid>`. False: no such open unknown. */
+  /** Inserts a decision and fires `decision:<uid>`. False: nothing of that effect is to be decided (yet). */
   decide(scope: Scope, input: { key: ResourceKey; decision: Omit<Decision, 'at'> }): Promise<boolean>;
 }
 
@@ -115,6 +115,8 @@ export interface UnknownIntent {
   readonly state: string;
   readonly sentAt: number | null;
   readonly giveUpAt: number | null;
+  /** It took effect after it had been given up: it may exist twice. */
+  readonly contradicts: boolean;
 }
 
 /** A hint that something in these shards changed; a lost one costs only the poll interval (law 2). */

@@ -188,8 +188,12 @@ export interface Settle extends Fence {
   readonly materialized: boolean;
   readonly clearTakenOver: boolean;
   readonly recentActions?: readonly RecentAction[];
-  /** Intents closed by observation or decision, or found past give_up_at. */
-  readonly intents: readonly { readonly nonce: string; readonly state: 'done' | 'retired' | 'unknown' }[];
+  /** Intents closed by observation or decision, or found past give_up_at; `contradicted`: a contradiction that a person decided. */
+  readonly intents: readonly {
+    readonly nonce: string;
+    readonly state: 'done' | 'retired' | 'unknown';
+    readonly contradicted?: true;
+  }[];
   /** Announced intents that the plan no longer asks for. */
   readonly dropAnnounced: readonly string[];
   /** Decisions that this pass applied: effect names. */

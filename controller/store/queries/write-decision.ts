@@ -2,8 +2,9 @@ import { hearers, locked, marks, wokenDueAt } from '#controller/store/engine/fra
 import { statement } from '#controller/store/statement.ts';
 
 /**
- * A person's answer to an unknown outcome, and its topic fired at the next version: under the shard's lock. $1 shard, $2 workspace, $3 kind,
- * $4 name, $5 effect, $6 outcome, $7 evidence, $8 by. No row back: there is no such open unknown, and nothing was written.
+ * A person's answer to an unknown outcome or to a contradiction, and its topic fired at the next version: under the shard's lock.
+ * $1 shard, $2 workspace, $3 kind, $4 name, $5 effect, $6 outcome, $7 evidence, $8 by. No row back: there is nothing to decide, or a send of
+ * the effect is still under way, of which nobody can know yet; nothing was written.
  */
 export const writeDecision = statement<
   [
@@ -23,7 +24,9 @@ export const writeDecision = statement<
 with open as materialized (
   select i.uid from resources r join intents i on i.shard = r.shard and i.uid = r.uid
   where r.shard = $1::smallint and r.workspace = $2::text and r.kind = $3::text and r.name = $4::text and i.effect = $5::text
-    and i.state in ('sending', 'unknown') and (i.state = 'unknown' or i.give_up_at <= statement_timestamp())
+    and (i.state in ('sending', 'unknown') or i.contradicts)
+  group by i.uid
+  having bool_and(i.state <> 'sending' or i.give_up_at <= statement_timestamp())
 ),
 bumped as (
   update shards set version = version + 1 where shard = $1::smallint and exists (select from open) returning version

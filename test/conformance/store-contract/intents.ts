@@ -116,6 +116,49 @@ export function intentContract(makeStores: MakeStores): void {
       expect(shown).toMatchObject({ contradicts: true, result: 'id-1' });
     });
 
+    test('that was contradicted is listed, decided by a person, and settled once', async () => {
+      const fence = await sending();
+      const { resources, engine } = stores();
+      const scope = { workspace };
+      const decision = { effect: 'create:0', outcome: 'did_not', evidence: 'cancelled it', by: principal } as const;
+      const decide = () => resources.decide(scope, { key: keyOf('a'), decision });
+      const listed = async () =>
+        (await resources.unknowns(scope, { workspace, limit: 10 })).map((one) => [
+          one.attempt,
+          one.state,
+          one.contradicts,
+        ]);
+      await engine.retire({ shard, uid: fence.uid, nonce: first });
+      await announce(fence, second);
+      await engine.markSending(fence, second, callMs);
+      await answer(fence.uid, first, ['done', 'id-1']);
+      expect(await listed()).toEqual([[1, 'done', true]]);
+      expect(await decide()).toBe(false);
+      await answer(fence.uid, second, ['unknown']);
+      expect(new Set(await listed())).toEqual(
+        new Set([
+          [1, 'done', true],
+          [2, 'unknown', false],
+        ]),
+      );
+      const listeners = [`decision:${fence.uid}` as const];
+      await engine.settle(shard, [settleOf(await claimOf(fence), { listeners })]);
+      expect(await decide()).toBe(true);
+      expect(await isDue(stores(), fence.uid)).toBe(true);
+      const retired = { nonce: first, state: 'retired' } as const;
+      await pass(stores(), fence.uid, { intents: [retired], dueInMs: 0 });
+      expect(await listed()).toHaveLength(2);
+      const intents = [
+        { ...retired, contradicted: true as const },
+        { nonce: second, state: 'retired' as const },
+      ];
+      await pass(stores(), fence.uid, { intents, decided: ['create:0'] });
+      expect(await listed()).toEqual([]);
+      expect(await intentsOf(fence.uid)).toMatchObject([{ nonce: second, state: 'retired', contradicts: false }]);
+      expect((await read(stores(), fence.uid)).decisions).toEqual([]);
+      expect(await decide()).toBe(false);
+    });
+
     test('retired stays retired when the answer is a refusal or unknown', async () => {
       const fence = await sending();
       await stores().engine.retire({ shard, uid: fence.uid, nonce: first });

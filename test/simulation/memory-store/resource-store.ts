@@ -13,6 +13,7 @@ import type { Intent } from '#controller/contract.ts';
 import type { ResourceKey, ResourceRow } from '#resources/resource.ts';
 import { shardOf } from '#resources/shard.ts';
 import { topic } from '#resources/topic.ts';
+import { isOpen } from './intents.ts';
 import { append, fireTopics, rowByKey, shardTables, type MemoryDatabase, type Shard } from './database.ts';
 import { applyWrites, mutationSnapshot, viewOf } from './writes.ts';
 
@@ -34,8 +35,12 @@ function createWriteMethods(db: MemoryDatabase): Pick<ResourceStore, 'mutate' | 
     async decide(scope, { key, decision }) {
       const tables = shardTables(db, shardOf(key.workspace));
       const row = sees(scope, key.workspace) ? rowByKey(tables, key) : undefined;
-      const open = (intent: Intent): boolean => intent.effect === decision.effect && isUnknown(intent, db.now());
-      if (row === undefined || !(tables.intents.get(row.uid) ?? []).some(open)) return false;
+      const ofEffect = row === undefined ? [] : (tables.intents.get(row.uid) ?? []);
+      const open = ofEffect.filter(
+        (intent) => intent.effect === decision.effect && (isOpen(intent) || intent.contradicts),
+      );
+      const underWay = open.some((intent) => isOpen(intent) && !isUnknown(intent, db.now()));
+      if (row === undefined || open.length === 0 || underWay) return false;
       append(tables.decisions, row.uid, { ...decision, at: db.now() });
       tables.version += 1;
       fireTopics(db, tables, { topics: [topic.decision(row.uid)], version: tables.version });
@@ -190,7 +195,9 @@ function unknownsOf(db: MemoryDatabase, tables: Shard): UnknownIntent[] {
     if (row === undefined) return [];
     const key = { workspace: row.workspace, kind: row.kind, name: row.name };
     return intents
-      .filter((intent) => isUnknown(intent, db.now()))
-      .map(({ effect, attempt, state, sentAt, giveUpAt }) => ({ key, uid, effect, attempt, state, sentAt, giveUpAt }));
+      .filter((intent) => isUnknown(intent, db.now()) || intent.contradicts)
+      .map(({ effect, attempt, state, sentAt, giveUpAt, contradicts }) => {
+        return { key, uid, effect, attempt, state, sentAt, giveUpAt, contradicts };
+      });
   });
 }

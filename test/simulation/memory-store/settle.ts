@@ -145,9 +145,11 @@ function isBlocked(db: MemoryDatabase, { provider, account }: { provider: string
 /** Intents, decisions, operations and the journal of a settled pass. */
 function storeFacts(db: MemoryDatabase, tables: Shard, settle: Settle): void {
   const { uid } = settle;
-  for (const { nonce, state } of settle.intents) {
+  for (const { nonce, state, contradicted = false } of settle.intents) {
     const intent = tables.intents.get(uid)?.find((one) => one.nonce === nonce);
-    if (intent !== undefined && isOpen(intent)) changeIntent(tables, { uid, nonce }, { state, answeredAt: db.now() });
+    if (intent === undefined || !(contradicted ? intent.contradicts : isOpen(intent))) continue;
+    const answeredAt = intent.answeredAt ?? db.now();
+    changeIntent(tables, { uid, nonce }, { state, answeredAt, contradicts: false });
   }
   const dropped = new Set(settle.dropAnnounced);
   const kept = (tables.intents.get(uid) ?? []).filter((one) => one.state !== 'announced' || !dropped.has(one.nonce));

@@ -1,3 +1,4 @@
+import { contradiction } from './contradiction.ts';
 import { crashEverywhere } from './crash-everywhere.ts';
 import { flakyReads, laggyProvider, missedEvents, staleReads } from './histories.ts';
 import { liveness } from './liveness.ts';
@@ -27,6 +28,7 @@ export const suites: readonly Suite[] = [
   outage,
   falseEmpty,
   cannotKnow,
+  contradiction,
   liveness,
   lostWakes,
   storm,

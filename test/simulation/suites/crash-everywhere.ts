@@ -45,7 +45,7 @@ interface CrashCase {
 }
 
 /** Nothing, half a lease, past the lease. */
-const restarts = [0, 7_500, 16_000] as const;
+export const restarts = [0, 7_500, 16_000] as const;
 const quietMs = 120_000;
 
 function idOf({ scenario, operation, n, cut, restartAfterMs }: CrashCase): string {
@@ -70,7 +70,7 @@ async function crashCases(input: Pick<CrashCase, 'seed' | 'scenario' | 'operatio
 }
 
 /** A read that is cut is a crash between two writes, wherever in it. */
-function cutsOf(effect: Effect): readonly Cut[] {
+export function cutsOf(effect: Effect): readonly Cut[] {
   if (!effect.mutating || effect.op === 'providers.takeTokens') return ['before-send'];
   return effect.door === 'provider' ? providerCuts : storeCuts;
 }
