@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
-// Three projects: unit (memory only, beside the code), database (real Postgres and the local cloud), simulation (the world).
+// Four projects: unit (memory only, beside the code), database (real Postgres and the local cloud), process (real processes, killed and
+// cut off), simulation (the world).
 // Tests run the same type-stripped files as production.
 const shared = {
   experimental: { viteModuleRunner: false },
@@ -23,11 +24,23 @@ export default defineConfig({
         test: {
           ...shared,
           name: 'database',
-          include: ['test/{database,e2e,process,regression}/**/*.test.ts'],
+          include: ['test/{database,e2e,regression}/**/*.test.ts'],
           globalSetup: ['./test/support/global-postgres.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
           fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          ...shared,
+          name: 'process',
+          include: ['test/process/**/*.test.ts'],
+          globalSetup: ['./test/support/global-postgres.ts'],
+          // More than there are cores: they wait for leases to lapse, for outages to end and for processes to start.
+          maxWorkers: 4,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
         },
       },
       {

@@ -6,7 +6,7 @@ import type { Up } from '#test/support/up.ts';
 
 /**
  * The controller is killed with SIGKILL at random moments while buckets are made, changed and deleted. A sample runs in CI; the full
- * count by command: VIBN_KILL_ROUNDS=100 npx vitest run --project database test/process/kill.test.ts
+ * count by command: VIBN_KILL_ROUNDS=100 npx vitest run --project process test/process/kill.test.ts
  */
 const rounds = Number(process.env['VIBN_KILL_ROUNDS'] ?? '8');
 const seed = Number(process.env['VIBN_KILL_SEED'] ?? '1');
