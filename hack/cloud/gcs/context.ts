@@ -64,6 +64,8 @@ export interface UploadRecord {
 
 export interface HmacKeyRecord {
   readonly accessId: string;
+  /** Shown once, at creation; kept to check signatures with. */
+  readonly secret: string;
   readonly project: string;
   readonly email: string;
   readonly state: 'ACTIVE' | 'INACTIVE' | 'DELETED';

@@ -1,4 +1,4 @@
-// HMAC keys of service accounts: their life, not their use (signing requests with them is not modelled). Wire facts: gcp-aws §2.7.
+// HMAC keys of service accounts: their life. Requests signed with them are checked in signature.ts. Wire facts: gcp-aws §2.7.
 
 import type { Identity } from '#hack/cloud/iam/model.ts';
 import { counterEtag } from '#hack/cloud/iam/policy.ts';
@@ -36,8 +36,10 @@ export class HmacKeys {
       throw invalid(`A service account can have at most ${KEYS_PER_ACCOUNT_MAX} HMAC keys.`);
     const nowMs = context.clock.now();
     const accessId = `GOOG1E${randomText(context, ID_ALPHABET, 55)}`;
+    const secret = randomText(context, SECRET_ALPHABET, 40);
     const key: HmacKeyRecord = {
       accessId,
+      secret,
       project,
       email,
       state: 'ACTIVE',
@@ -46,7 +48,14 @@ export class HmacKeys {
       revision: 1,
     };
     context.tables.hmacKeys.set(accessId, key);
-    return { kind: 'storage#hmacKey', secret: randomText(context, SECRET_ALPHABET, 40), metadata: resource(key) };
+    return { kind: 'storage#hmacKey', secret, metadata: resource(key) };
+  }
+
+  /** The key to check a signature with: an ACTIVE one, of an account that is there and not disabled. */
+  signing(accessId: string): { readonly secret: string; readonly email: string } | undefined {
+    const key = this.#context.tables.hmacKeys.get(accessId);
+    const account = key?.state === 'ACTIVE' ? this.#context.iam.accounts.get(key.email) : undefined;
+    return account === undefined || account.disabled ? undefined : key;
   }
 
   get(identity: Identity, project: string, accessId: string): JsonObject {

@@ -181,8 +181,10 @@ describe('what is not modelled', () => {
     expect(status('GET /storage/v1/b/bucket-1/o?matchGlob=a*')).toBe(501);
     expect(status('GET /storage/v1/b/bucket-1/o?matchGlob=')).toBe(200);
     expect(status('GET /storage/v1/b/bucket-1/o/a', { 'x-goog-encryption-key': 'k' })).toBe(501);
-    expect(status('GET /bucket-1/a', { authorization: 'AWS4-HMAC-SHA256 Credential=x' })).toBe(501);
+    expect(status('GET /bucket-1/a', { authorization: 'AWS GOOG1E:c2lnbmF0dXJl' })).toBe(501);
+    expect(status('PUT /bucket-1/b', { 'x-amz-copy-source': '/bucket-1/a' })).toBe(501);
     expect(status('POST /bucket-1/')).toBe(501); // a form upload
+    expect(cloud.ask('GET /').text).toMatch(/<Code>NotImplemented<\/Code>.*listing buckets/);
     expect(cloud.ask('GET /bucket-1/a?GoogleAccessId=x&Expires=1&Signature=y').text).toContain("version 'v4'");
   });
 });

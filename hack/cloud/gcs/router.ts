@@ -2,7 +2,7 @@
 
 import type { CloudRequest, CloudResponse, Operation } from '#hack/cloud/door.ts';
 import { BUCKET_ROUTES } from './bucket-routes.ts';
-import { matchPath, operationOf, unpacked, type Call, type Route } from './call.ts';
+import { matchPath, operationOf, unpacked, type Call, type ErrorForm, type Route } from './call.ts';
 import { xmlError } from './errors.ts';
 import type { GcsModel } from './model.ts';
 import { OBJECT_ROUTES } from './object-routes.ts';
@@ -41,7 +41,7 @@ export class GcsRouter {
       const call: Call = { model: this.#model, request: isXml ? request : unpacked(request), query, params };
       return isXml ? this.#xml(route, call) : this.#once(operationOf(route, call), request);
     }
-    return unknownPath(this.#model, request, query);
+    return unknownPath({ model: this.#model, request, query, params: [] }, isXml ? xmlError : undefined);
   }
 
   #xml(route: Route, call: Call): Operation {
@@ -80,16 +80,16 @@ function methodOf({ method, headers }: CloudRequest): string {
   return method === 'POST' ? (headers['x-http-method-override'] ?? method).toUpperCase() : method;
 }
 
-function unknownPath(model: GcsModel, request: CloudRequest, query: URLSearchParams): Operation {
+function unknownPath(call: Call, form: ErrorForm | undefined): Operation {
   const route: Route = {
-    method: request.method,
+    method: call.request.method,
     path: /^/,
     op: 'unknown',
     kind: 'write',
     run() {
-      throw refusalOfPath(model, request.path);
+      throw refusalOfPath(call.model, call.request.path);
     },
-    name: () => request.path,
+    name: () => call.request.path,
   };
-  return operationOf(route, { model, request, query, params: [] });
+  return operationOf(route, call, form);
 }

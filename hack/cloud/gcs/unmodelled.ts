@@ -12,8 +12,13 @@ const FEATURES: readonly (readonly [RegExp, string])[] = [
   [/^\/storage\/v1\/b\/[^/]+\/(?:managedFolders|folders)/, 'folders'],
   [/^\/storage\/v1\/b\/[^/]+\/anywhereCaches/, 'caches'],
   [/^\/storage\/v1\/b\/[^/]+\/o\/(?:watch|bulkRestore)$/, 'channels and bulk restores'],
+  [/^\/$/, 'listing buckets over the XML API'],
   [/^\/[^/]+\/?$/, 'calls on a bucket over the XML API other than listing, form uploads included'],
 ];
+/** What Amazon's clients may ask for in headers and would otherwise believe to have got; in Google's spelling too. */
+const AMAZON_HEADERS = ['acl', 'copy-source', 'tagging', 'object-lock-mode', 'object-lock-legal-hold'].flatMap(
+  (name) => [`x-amz-${name}`, `x-goog-${name}`],
+);
 const LEGACY_REFUSED =
   'Cannot use ACL API to read or change access of a bucket with uniform bucket-level access. Read more at https://cloud.google.com/storage/docs/uniform-bucket-level-access';
 
@@ -35,7 +40,9 @@ export function refuseUnmodelled({ request, query }: Pick<Call, 'request' | 'que
     throw notModelled('If-Match and If-None-Match on writes; use ifGenerationMatch or ifMetagenerationMatch');
   const sealed = Object.keys(request.headers).some((name) => /^x-goog-(copy-source-)?encryption-key$/.test(name));
   if (sealed) throw notModelled('customer-supplied encryption keys');
-  if (/^(?:AWS4|GOOG4)-HMAC-SHA256 |^(?:AWS|GOOG1) /.test(request.headers['authorization'] ?? ''))
-    throw notModelled('signatures with HMAC keys; send a bearer token or sign the URL');
+  if (/^(?:AWS|GOOG1) /.test(request.headers['authorization'] ?? ''))
+    throw notModelled('V2 signatures; sign with AWS4-HMAC-SHA256 or GOOG4-HMAC-SHA256');
   if (query.has('GoogleAccessId')) throw notModelled("V2 signed URLs; sign with version 'v4'");
+  const foreign = AMAZON_HEADERS.find((name) => request.headers[name] !== undefined);
+  if (foreign !== undefined) throw notModelled(`the header ${foreign}`);
 }

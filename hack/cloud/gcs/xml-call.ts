@@ -4,14 +4,24 @@ import { projectOfEmail, type Identity } from '#hack/cloud/iam/model.ts';
 import { textOf, type JsonObject } from '#hack/cloud/json.ts';
 import { xmlIdentity, type Call } from './call.ts';
 import type { ObjectRef } from './objects.ts';
-import { isSigned, signerOf } from './signed-url.ts';
+import { signerOf } from './signature.ts';
+import { isSigned } from './signature-claim.ts';
 
 /** The caller of an object URL: whoever signed it, a bearer, or nobody. */
 export function callerOf(call: Call): Identity {
-  if (!isSigned(call.query)) return xmlIdentity(call);
-  const { iam, clock } = call.model;
-  const email = signerOf(call.request, { nowMs: clock.now(), keysOf: (address) => iam.signingKeys(address) });
+  if (!isSigned(call.request)) return xmlIdentity(call);
+  const { iam, clock, hmacKeys } = call.model;
+  const email = signerOf(call.request, {
+    nowMs: clock.now(),
+    keysOf: (address) => iam.signingKeys(address),
+    hmacKeyOf: (accessId) => hmacKeys.signing(accessId),
+  });
   return { kind: 'account', email, project: projectOfEmail(email) };
+}
+
+/** A header by its name without "x-goog-"; whoever signs as with Amazon spells it "x-amz-". */
+function own(call: Call, name: string): string | undefined {
+  return call.request.headers[`x-goog-${name}`] ?? call.request.headers[`x-amz-${name}`];
 }
 
 /** Preconditions and generation as the XML API has them, in the JSON API's names. */
@@ -19,9 +29,9 @@ export function conditions(call: Call): URLSearchParams {
   const query = new URLSearchParams();
   const generation = call.query.get('generation');
   if (generation !== null) query.set('generation', generation);
-  const match = call.request.headers['x-goog-if-generation-match'];
+  const match = own(call, 'if-generation-match');
   if (match !== undefined) query.set('ifGenerationMatch', match);
-  const meta = call.request.headers['x-goog-if-metageneration-match'];
+  const meta = own(call, 'if-metageneration-match');
   if (meta !== undefined) query.set('ifMetagenerationMatch', meta);
   return query;
 }
@@ -37,14 +47,16 @@ export function headerFields(call: Call): JsonObject {
     ['content-language', 'contentLanguage'],
     ['cache-control', 'cacheControl'],
     ['content-md5', 'md5Hash'],
-    ['x-goog-storage-class', 'storageClass'],
   ] as const) {
     const value = headers[header];
     if (value !== undefined) fields[field] = value;
   }
+  const storageClass = own(call, 'storage-class');
+  if (storageClass !== undefined) fields['storageClass'] = storageClass;
   const metadata: Record<string, string> = {};
   for (const [header, value] of Object.entries(headers)) {
-    if (header.startsWith('x-goog-meta-') && value !== undefined) metadata[header.slice('x-goog-meta-'.length)] = value;
+    const name = /^x-(?:goog|amz)-meta-(.+)$/.exec(header)?.[1];
+    if (name !== undefined && value !== undefined) metadata[name] = value;
   }
   return Object.keys(metadata).length === 0 ? fields : { ...fields, metadata };
 }
