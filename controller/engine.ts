@@ -105,6 +105,7 @@ export function createEngine(input: EngineInput): Engine {
       await gateway.start({
         holder,
         leaseMs: options.engine.leaseMs,
+        kinds: known,
         onUsable: (provider, account) =>
           firing.fire(topic.provider(provider, account), wakeRate(provider, options.gateway)),
         onProbe: (claim, sentAt) => {

@@ -34,8 +34,8 @@ export function createProbes({ providers, states, clock, rng, options, metrics }
 
   const probe = async ({ provider, account }: ProviderRow, handlers: GatewayHandlers): Promise<void> => {
     const claimSentAt = clock.monotonic();
-    const { holder, leaseMs } = handlers;
-    const claim = await providers.claimProbe({ provider, account, holder, leaseMs });
+    const { holder, leaseMs, kinds } = handlers;
+    const claim = await providers.claimProbe({ provider, account, holder, leaseMs, kinds });
     if (claim === null) return;
     metrics.probes.inc({ provider, account });
     handlers.onProbe(claim, claimSentAt);

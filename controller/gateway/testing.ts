@@ -38,6 +38,7 @@ export function build(gatewayOptions: NonNullable<Parameters<typeof createOption
     gateway.start({
       holder: 'h',
       leaseMs: 15_000,
+      kinds: [claim.kind],
       onProbe: (_claim, claimSentAt) => void probed.push(claimSentAt),
       onUsable: (provider, name) => void usable.push(`${provider}/${name}`),
     });

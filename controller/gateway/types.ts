@@ -52,6 +52,8 @@ export interface GatewayHandlers {
   /** The engine's holder: it will own the claimed probes. */
   readonly holder: string;
   readonly leaseMs: number;
+  /** Kinds that this build knows: beside a newer build, it probes with rows of no others. */
+  readonly kinds: readonly string[];
   /** A listener of an open breaker was claimed as a probe; its lease counts from `claimSentAt` (monotonic ms). */
   onProbe(claim: Claim, claimSentAt: number): void;
   /** A breaker closed, or an account thawed: its topic is to be fired. */

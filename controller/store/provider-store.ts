@@ -37,11 +37,20 @@ export interface ProviderStore {
   /** Counts one event in a sliding window; false: `limit` events are in it already and nothing was counted. */
   takeWindow(input: { scope: string; key: string; limit: number; windowMs: number }): Promise<boolean>;
   /** Claims one listener of `provider:<name>/<account>` as a probe, SKIP LOCKED; null: none free. */
-  claimProbe(input: { provider: string; account: string; holder: string; leaseMs: number }): Promise<Claim | null>;
+  claimProbe(input: ProbeInput): Promise<Claim | null>;
   /** Stores the credential's HMAC; true if it differs from the stored one. */
   registerCredential(input: { provider: string; account: string; digest: string }): Promise<boolean>;
   /** Number of rows whose kind's objects live in that account: the base of the 1 % re-create brake. */
   countMaterialized(): Promise<number>;
+}
+
+export interface ProbeInput {
+  readonly provider: string;
+  readonly account: string;
+  readonly holder: string;
+  readonly leaseMs: number;
+  /** Kinds that this build knows; absent: all. A probe of another kind would hold its row for a lease and try nothing. */
+  readonly kinds?: readonly string[];
 }
 
 export interface ProviderReport {

@@ -94,10 +94,10 @@ function createBudgets(sql: Sql): Budgets {
 
 function createProbes(sql: Sql): Pick<ProviderStore, 'claimProbe' | 'countMaterialized'> {
   return {
-    async claimProbe({ provider, account, holder, leaseMs }) {
+    async claimProbe({ provider, account, holder, leaseMs, kinds }) {
       const name = topic.provider(provider, account);
       for (const { shard } of await listeningShards(sql, name)) {
-        const [row] = await claimProbe(sql, shard, name, holder, leaseMs);
+        const [row] = await claimProbe(sql, shard, name, holder, leaseMs, kinds ?? null);
         if (row === undefined) continue;
         const { uid, workspace, kind, epoch, wake_seq: wakeSeq, claimed_at: claimedAt } = row;
         return { shard, uid, workspace, kind, epoch, wakeSeq, claimedAt };

@@ -128,7 +128,7 @@ const hot: Record<string, readonly [query: { readonly statement: StatementText }
   answer_intent: [answerIntent, [s, uid, `'n'`, `'done'`, `'null'`]],
   fire_topics: [fireTopics, [s, '1', `array['a:b']`, '0']],
   drain_topic: [drainTopic, [s, '500']],
-  claim_probe: [claimProbe, [s, `'provider:gcs/p'`, `'h'`, '15000']],
+  claim_probe: [claimProbe, [s, `'provider:gcs/p'`, `'h'`, '15000', `array['Bucket']`]],
   removal_look: [removalLook, [s, uid, '1', `'h'`]],
   remove_row: [removeRow, [s, doc, `'[]'`, 'null', '1']],
   replay_ask: [replayAsk, [s, `'r'`, uids]],

@@ -2,10 +2,14 @@ import { statement } from '#controller/store/statement.ts';
 import type { ClaimedRow } from './claim-rows.ts';
 
 /**
- * Claims one row of a shard that listens to a topic, due or not, as claim_rows would: $1 shard, $2 topic, $3 holder, $4 lease in ms. The one
- * whose last pass is longest ago: a row that gets nowhere (it waits for another first) must not be every probe.
+ * Claims one row of a shard that listens to a topic, due or not, as claim_rows would: $1 shard, $2 topic, $3 holder, $4 lease in ms, $5
+ * the kinds this build knows, or null for all. The one whose last pass is longest ago: a row that gets nowhere (it waits for another
+ * first) must not be every probe.
  */
-export const claimProbe = statement<[shard: number, topic: string, holder: string, leaseMs: number], ClaimedRow>({
+export const claimProbe = statement<
+  [shard: number, topic: string, holder: string, leaseMs: number, kinds: readonly string[] | null],
+  ClaimedRow
+>({
   name: 'claim_probe',
   text: `
 with picked as materialized (
@@ -14,6 +18,7 @@ with picked as materialized (
   join work w on w.shard = l.shard and w.uid = l.uid
   where l.shard = $1::smallint and l.topic = $2::text
     and (w.lease_until is null or w.lease_until <= statement_timestamp())
+    and ($5::text[] is null or w.kind = any ($5::text[]))
   order by w.passed_at nulls first, l.uid limit 1
   for update of w skip locked
 )

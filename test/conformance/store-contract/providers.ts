@@ -68,6 +68,15 @@ export function providerContract(makeStores: MakeStores): void {
   });
 
   describe('probes', () => {
+    test('leave rows of kinds that this build does not know to the builds that know them', async () => {
+      const listeners = [topic.provider(gcs.provider, gcs.account)];
+      const uid = await declare(stores(), 'a');
+      await pass(stores(), uid, { listeners });
+      const take = (kinds: readonly string[]) => stores().providers.claimProbe({ ...gcs, holder, leaseMs, kinds });
+      expect(await take(['Crate', 'Parcel'])).toBeNull();
+      expect(await take(['Crate', 'Bucket'])).toMatchObject({ uid, kind: 'Bucket' });
+    });
+
     test('go to each parked row in turn, so that one which gets nowhere is not every probe', async () => {
       const listeners = [topic.provider(gcs.provider, gcs.account)];
       const uids = [await declare(stores(), 'a'), await declare(stores(), 'b')];

@@ -110,12 +110,13 @@ function createBudgetMethods(db: MemoryDatabase): BudgetMethods {
 
 function createProbeMethods(db: MemoryDatabase): Pick<ProviderStore, 'claimProbe' | 'countMaterialized'> {
   return {
-    async claimProbe({ provider, account, holder, leaseMs }) {
+    async claimProbe({ provider, account, holder, leaseMs, kinds }) {
       const name = topic.provider(provider, account);
       for (const tables of db.shards.values()) {
         const waiting = [...(tables.listeners.get(name) ?? [])]
           .map((uid) => ({ uid, work: tables.work.get(uid) }))
           .filter(({ work }) => work !== undefined && (work.leaseUntil === null || work.leaseUntil <= db.now()))
+          .filter(({ work }) => work !== undefined && (kinds?.includes(work.kind) ?? true))
           .sort((a, b) => (a.work?.passedAt ?? 0) - (b.work?.passedAt ?? 0) || (a.uid < b.uid ? -1 : 1));
         const [first] = waiting;
         if (first?.work === undefined) continue;
