@@ -1,12 +1,26 @@
 import { defineConfig } from 'vitest/config';
+import { containerMissing, imageNamed } from './test/support/container-postgres.ts';
+import { poolerMissing, poolerNamed } from './test/support/pooler/pooler.ts';
 
-// Four projects: unit (memory only, beside the code), database (real Postgres and the local cloud), process (real processes, killed and
-// cut off), simulation (the world).
+// Five projects: unit (memory only, beside the code), database (real Postgres and the local cloud), pooled (some of the same through a
+// transaction pooler), process (real processes, killed and cut off), simulation (the world).
 // Tests run the same type-stripped files as production.
 const shared = {
   experimental: { viteModuleRunner: false },
   environment: 'node' as const,
 };
+
+// What the environment asks for and this machine does not have is skipped, and said.
+const missing =
+  (await containerMissing(imageNamed(process.env['VIBN_TEST_POSTGRES']))) ??
+  (await poolerMissing(poolerNamed(process.env['VIBN_TEST_POOLER'])));
+if (missing !== null) process.stderr.write(`\nSKIPPED: all tests that need Postgres. ${missing}\n\n`);
+const onPostgres = (...files: string[]): object => ({
+  include: missing === null ? files : [],
+  passWithNoTests: missing !== null,
+  globalSetup: ['./test/support/global-postgres.ts'],
+});
+const oneByOne = { testTimeout: 60_000, hookTimeout: 60_000, fileParallelism: false };
 
 export default defineConfig({
   test: {
@@ -24,19 +38,28 @@ export default defineConfig({
         test: {
           ...shared,
           name: 'database',
-          include: ['test/{database,e2e,regression}/**/*.test.ts'],
-          globalSetup: ['./test/support/global-postgres.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
-          fileParallelism: false,
+          ...oneByOne,
+          ...onPostgres('test/{database,e2e,regression}/**/*.test.ts'),
+        },
+      },
+      {
+        test: {
+          ...shared,
+          name: 'pooled',
+          ...oneByOne,
+          // A sample; all of it: VIBN_TEST_POOLER=swap vitest run --project database (or =pgbouncer).
+          ...onPostgres(
+            'test/database/{store-contract,resource-store,settle,rls,watch,api-postgres}.test.ts',
+            'test/e2e/api-main.test.ts',
+          ),
+          env: { VIBN_TEST_POOLER: 'swap' },
         },
       },
       {
         test: {
           ...shared,
           name: 'process',
-          include: ['test/process/**/*.test.ts'],
-          globalSetup: ['./test/support/global-postgres.ts'],
+          ...onPostgres('test/process/**/*.test.ts'),
           // More than there are cores: they wait for leases to lapse, for outages to end and for processes to start.
           maxWorkers: 4,
           testTimeout: 120_000,

@@ -39,7 +39,7 @@ beforeAll(async () => {
     db.sql('vibn_platform', { max: 8 }),
     db.sql('vibn_controller', { max: 4 }),
   ];
-  const signals = createSqlSignals({ url: db.urlOf('vibn_api'), clock, rng });
+  const signals = createSqlSignals({ url: db.directUrlOf('vibn_api'), clock, rng });
   admin = createSqlAdminStore({ api, platform, controller });
   engine = createSqlEngineStore({ sql: controller, signals });
   resources = createSqlResourceStore({ api, platform, signals });

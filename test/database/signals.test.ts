@@ -25,7 +25,7 @@ function open(url: string, clock: Clock = systemClock) {
 }
 
 test('a signal reaches other processes and one’s own', async () => {
-  const [a, b] = [open(db.urlOf('vibn_api')), open(db.urlOf('vibn_controller'))];
+  const [a, b] = [open(db.directUrlOf('vibn_api')), open(db.directUrlOf('vibn_controller'))];
   await Promise.all([a, b].map((one) => one.next((shards) => shards === null)));
   const both = [a, b].map((one) => one.next((shards) => shards?.includes(17) ?? false));
   a.signal([17]);
@@ -38,7 +38,7 @@ test('a signal reaches other processes and one’s own', async () => {
 });
 
 test('many signals become one NOTIFY per 10 ms, and none is left out', async () => {
-  const one = open(db.urlOf('vibn_api'));
+  const one = open(db.directUrlOf('vibn_api'));
   await one.next((shards) => shards === null);
   const last = one.next((shards) => shards?.includes(63) ?? false);
   for (let round = 0; round < 100; round += 1) for (let shard = 0; shard < 64; shard += 1) one.signal([shard]);
@@ -50,7 +50,7 @@ test('many signals become one NOTIFY per 10 ms, and none is left out', async () 
 });
 
 test('a killed session is replaced, and listeners hear that everything may have changed', async () => {
-  const one = open(db.urlOf('vibn_api'));
+  const one = open(db.directUrlOf('vibn_api'));
   await one.next((shards) => shards === null);
   const again = one.next((shards) => shards === null);
   await db.owner`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'vibn_signals' and datname = ${db.name}`;
@@ -63,7 +63,7 @@ test('a killed session is replaced, and listeners hear that everything may have 
 });
 
 test('a half-open session is noticed within 15 s', async () => {
-  await using proxy = await blackHoleProxy(db.urlOf('vibn_api'));
+  await using proxy = await blackHoleProxy(db.directUrlOf('vibn_api'));
   // Time runs 50 times as fast; the sockets do not.
   const start = systemClock.monotonic();
   const fast: Clock = {

@@ -76,6 +76,7 @@ afterAll(async () => {
 const settings = (): Record<string, string> => ({
   DATABASE_URL_API: db.urlOf('vibn_api'),
   DATABASE_URL_PLATFORM: db.urlOf('vibn_platform'),
+  DATABASE_URL_DIRECT: db.directUrlOf('vibn_api'),
   VIBN_KEY_HMAC_SECRET: hmacSecret,
   VIBN_API_PORT: '0',
 });

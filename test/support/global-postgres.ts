@@ -5,50 +5,65 @@ import path from 'node:path';
 import postgres from 'postgres';
 import { migrate } from '#controller/store/migrate.ts';
 import { startEmbeddedPostgres } from '#hack/embedded-postgres.ts';
+import { imageNamed, startContainer } from './container-postgres.ts';
+import { poolerNamed, startPooler } from './pooler/pooler.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
     postgresOwnerUrl: string;
     postgresRolePassword: string;
     postgresTemplate: string;
+    /** On 127.0.0.1, of the pooler that logins go through; 0: none. */
+    poolerPort: number;
   }
 }
 
 interface Project {
+  readonly config: { readonly env?: Readonly<Partial<Record<string, unknown>>> | undefined };
   provide(key: 'postgresOwnerUrl' | 'postgresRolePassword' | 'postgresTemplate', value: string): void;
+  provide(key: 'poolerPort', value: number): void;
 }
 
+/** Much is opened at once, and nothing must survive a crash. */
+const settings = {
+  max_connections: '300',
+  shared_buffers: '256MB',
+  max_wal_size: '4GB',
+  autovacuum_naptime: '5s',
+  fsync: 'off',
+  synchronous_commit: 'off',
+  full_page_writes: 'off',
+} as const;
+
 /**
- * One server for the run, with a migrated template that each test file clones (test/support/postgres.ts).
- * `DATABASE_URL` set, a superuser's: that server is used, by any number of runs at once. It keeps the login roles; the template and the
- * clones are dropped.
+ * One server for the run, with a migrated template that each test file clones (test/support/postgres.ts): the embedded one, or with
+ * `VIBN_TEST_POSTGRES=container:16` one in a container. `DATABASE_URL` set, a superuser's: that server is used, by any number of runs at
+ * once. It keeps the login roles; the template and the clones are dropped. `VIBN_TEST_POOLER`: logins go through a pooler
+ * (test/support/pooler).
  */
 // oxlint-disable-next-line import/no-default-export -- vitest asks for it
 export default async function globalPostgres(project: Project): Promise<() => Promise<void>> {
-  const given = process.env['DATABASE_URL'];
-  const server = given === undefined ? await startServer() : null;
-  const ownerUrl = given ?? server?.url ?? '';
-  const password = process.env['VIBN_DB_ROLE_PASSWORD'] ?? rolePasswordOf(ownerUrl);
+  await using stack = new AsyncDisposableStack();
+  const server = await findServer();
+  stack.defer(() => server.stop());
+  const rolePassword = process.env['VIBN_DB_ROLE_PASSWORD'] ?? rolePasswordOf(server.url);
   const template = `vibn_template_${randomBytes(6).toString('hex')}`;
-  const admin = postgres(ownerUrl, { max: 1, onnotice: () => undefined });
-  const close = async (): Promise<void> => {
-    await admin.unsafe(`drop database if exists ${template}`).catch(() => undefined);
-    await admin.end({ timeout: 1 });
-    await server?.stop();
-  };
-  try {
-    await admin.unsafe(`create database ${template}`);
-    const url = new URL(ownerUrl);
-    url.pathname = `/${template}`;
-    await migrate({ url: url.toString(), rolePassword: password });
-  } catch (error) {
-    await close();
-    throw error;
-  }
-  project.provide('postgresOwnerUrl', ownerUrl);
-  project.provide('postgresRolePassword', password);
+  const admin = postgres(server.url, { max: 1, onnotice: () => undefined });
+  stack.defer(() => admin.end({ timeout: 1 }));
+  await admin.unsafe(`create database ${template}`);
+  stack.defer(async () => void (await admin.unsafe(`drop database if exists ${template}`)));
+  const url = new URL(server.url);
+  url.pathname = `/${template}`;
+  await migrate({ url: url.toString(), rolePassword });
+
+  const name = poolerNamed(String(project.config.env?.['VIBN_TEST_POOLER'] ?? process.env['VIBN_TEST_POOLER'] ?? ''));
+  const pooler = name === null ? null : stack.use(await startPooler(name, { serverUrl: server.url, rolePassword }));
+  project.provide('postgresOwnerUrl', server.url);
+  project.provide('postgresRolePassword', rolePassword);
   project.provide('postgresTemplate', template);
-  return close;
+  project.provide('poolerPort', pooler?.port ?? 0);
+  const kept = stack.move();
+  return () => kept.disposeAsync();
 }
 
 /** Roles belong to the whole server: runs at once must give them the same password, and nobody else may guess it. */
@@ -56,13 +71,17 @@ function rolePasswordOf(ownerUrl: string): string {
   return createHmac('sha256', ownerUrl).update('vibn test roles').digest('hex').slice(0, 24);
 }
 
-async function startServer() {
+async function findServer(): Promise<{ readonly url: string; stop(): Promise<void> }> {
+  const image = imageNamed(process.env['VIBN_TEST_POSTGRES']);
+  const given = process.env['DATABASE_URL'];
+  const account = { user: 'vibn_owner', password: randomBytes(12).toString('hex') };
+  if (image !== null) return await startContainer(image, { ...account, settings });
+  if (given !== undefined) return { url: given, stop: async () => undefined };
   const server = await startEmbeddedPostgres({
     dataDir: path.join(mkdtempSync(path.join(tmpdir(), 'vibn-test-')), 'data'),
-    user: 'vibn_owner',
-    password: randomBytes(12).toString('hex'),
+    ...account,
     persistent: false,
-    settings: { max_connections: '300', shared_buffers: '256MB', max_wal_size: '4GB', autovacuum_naptime: '5s' },
+    settings,
   });
   // However this process ends, the server ends with it.
   process.once('exit', () => {

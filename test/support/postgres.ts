@@ -11,7 +11,10 @@ export interface TestDatabase extends AsyncDisposable {
   /** The owner's URL: bypasses row-level security where it is a superuser. */
   readonly ownerUrl: string;
   readonly rolePassword: string;
+  /** Through the pooler, if the run has one. */
   urlOf(role: LoginRole): string;
+  /** Past it: DATABASE_URL_DIRECT. */
+  directUrlOf(role: LoginRole): string;
   /** The product's driver, logged in as a role; closed with the database. */
   sql(role: LoginRole, options?: Partial<SqlOptions>): Sql;
   /** Plain postgres.js as the owner, for arranging and looking; closed with the database. */
@@ -42,12 +45,14 @@ export async function createDatabase({ migrated = true }: CreateDatabaseOptions 
     opened.push(sql);
     return sql;
   };
-  const urlOf = (role: LoginRole): string => loginUrl(ownerUrl, role, rolePassword);
+  const directUrlOf = (role: LoginRole): string => loginUrl(ownerUrl, role, rolePassword);
+  const urlOf = (role: LoginRole): string => pooled(directUrlOf(role));
   return {
     name,
     ownerUrl,
     rolePassword,
     urlOf,
+    directUrlOf,
     owner: plain(ownerUrl),
     login: (role) => plain(urlOf(role)),
     sql: (role, options = {}) => {
@@ -61,4 +66,14 @@ export async function createDatabase({ migrated = true }: CreateDatabaseOptions 
       await admin.end({ timeout: 1 });
     },
   };
+}
+
+/** The same URL through the run's pooler, if it has one. */
+function pooled(direct: string): string {
+  const port = inject('poolerPort');
+  if (port === 0) return direct;
+  const url = new URL(direct);
+  url.hostname = '127.0.0.1';
+  url.port = String(port);
+  return url.toString();
 }
