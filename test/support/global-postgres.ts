@@ -19,7 +19,7 @@ declare module 'vitest' {
 }
 
 interface Project {
-  readonly config: { readonly env?: Readonly<Partial<Record<string, unknown>>> | undefined };
+  readonly config: { readonly env?: Readonly<Partial<Record<string, string>>> | undefined };
   provide(key: 'postgresOwnerUrl' | 'postgresRolePassword' | 'postgresTemplate', value: string): void;
   provide(key: 'poolerPort', value: number): void;
 }
@@ -56,7 +56,7 @@ export default async function globalPostgres(project: Project): Promise<() => Pr
   url.pathname = `/${template}`;
   await migrate({ url: url.toString(), rolePassword });
 
-  const name = poolerNamed(String(project.config.env?.['VIBN_TEST_POOLER'] ?? process.env['VIBN_TEST_POOLER'] ?? ''));
+  const name = poolerNamed(project.config.env?.['VIBN_TEST_POOLER'] ?? process.env['VIBN_TEST_POOLER']);
   const pooler = name === null ? null : stack.use(await startPooler(name, { serverUrl: server.url, rolePassword }));
   project.provide('postgresOwnerUrl', server.url);
   project.provide('postgresRolePassword', rolePassword);
