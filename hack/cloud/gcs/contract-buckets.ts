@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import {
+  assertWords,
   field,
   freshName,
   refused,
@@ -14,35 +15,67 @@ import {
 
 export function bucketCases(target: ContractTarget): ContractCase[] {
   return [
-    withBucket(
-      target,
-      'a bucket reads back its location in upper case and the defaults that nobody set',
-      readsBackDefaults,
-    ),
+    withBucket(target, 'a bucket reads back its location in upper case and the defaults that nobody set', {
+      play: readsBackDefaults,
+      needs: ['bucket-defaults'],
+    }),
     withBucket(target, 'a second create by the same owner is a conflict that says so', conflictsWithItself),
-    { name: 'a missing bucket is 404 on get and delete, and exists() is false', run: () => missingBucket(target) },
-    { name: 'a name with capitals is refused as invalid', run: () => invalidName(target) },
-    { name: 'an unknown location is refused as invalid', run: () => invalidLocation(target) },
-    withBucket(target, 'a patch merges labels, null deletes, and the metageneration moves by one', patchMerges),
-    withBucket(target, 'a patch that changes nothing leaves the metageneration alone', emptyPatch),
-    withBucket(target, 'a stale ifMetagenerationMatch is 412 conditionNotMet and changes nothing', staleMetageneration),
-    withBucket(
-      target,
-      'lifecycle, cors, versioning and retention read back; clearing them removes the keys',
-      configurationRoundTrip,
-    ),
-    withBucket(target, 'a bad lifecycle rule is refused and nothing is stored', badLifecycle),
-    withBucket(target, 'a locked retention policy can be lengthened, never shortened or removed', lockedRetention),
-    withBucket(target, 'a bucket with an object in it cannot be deleted', notEmpty),
-    withBucket(target, 'a policy is replaced under its etag, and a stale etag is 412', policyEtag),
+    {
+      name: 'a missing bucket is 404 on get and delete, and exists() is false',
+      needs: [],
+      run: () => missingBucket(target),
+    },
+    { name: 'a name with capitals is refused as invalid', needs: ['name-rules'], run: () => invalidName(target) },
+    {
+      name: 'an unknown location is refused as invalid',
+      needs: ['location-rules'],
+      run: () => invalidLocation(target),
+    },
+    withBucket(target, 'a patch merges labels, null deletes, and the metageneration moves by one', {
+      play: patchMerges,
+      needs: ['bucket-patch'],
+    }),
+    withBucket(target, 'a patch that changes nothing leaves the metageneration alone', {
+      play: emptyPatch,
+      needs: ['bucket-patch', 'empty-patch'],
+    }),
+    withBucket(target, 'a stale ifMetagenerationMatch is 412 conditionNotMet and changes nothing', {
+      play: staleMetageneration,
+      needs: ['bucket-patch'],
+    }),
+    withBucket(target, 'lifecycle, cors, versioning and retention read back; clearing them removes the keys', {
+      play: configurationRoundTrip,
+      needs: ['bucket-patch', 'bucket-configuration'],
+    }),
+    withBucket(target, 'a bad lifecycle rule is refused and nothing is stored', {
+      play: badLifecycle,
+      needs: ['lifecycle-rules'],
+    }),
+    withBucket(target, 'a bucket with an object in it cannot be deleted', {
+      play: notEmpty,
+      needs: ['bucket-emptiness'],
+    }),
+    withBucket(target, 'a policy is replaced under its etag, and a stale etag is 412', {
+      play: policyEtag,
+      needs: ['iam-policies'],
+    }),
     withBucket(target, 'public members are refused while public access prevention is enforced', {
       play: publicPrevention,
+      needs: ['iam-policies', 'public-access-prevention'],
       wishes: {
         iamConfiguration: { uniformBucketLevelAccess: { enabled: true }, publicAccessPrevention: 'enforced' },
       },
     }),
-    withBucket(target, 'testPermissions answers what the caller may do', testPermissions),
-    withBucket(target, 'buckets are listed by prefix', listByPrefix),
+    withBucket(target, 'testPermissions answers what the caller may do', {
+      play: testPermissions,
+      needs: ['iam-policies'],
+    }),
+    withBucket(target, 'buckets are listed by prefix', { play: listByPrefix, needs: ['bucket-prefixes'] }),
+    withBucket(target, 'a deleted bucket is listed as such and comes back by its generation, with its labels', {
+      play: bucketComesBack,
+      needs: ['bucket-restore'],
+      wishes: { softDeletePolicy: { retentionDurationSeconds: '604800' }, labels: { kept: 'yes' } },
+    }),
   ];
 }
 
@@ -62,29 +95,28 @@ async function readsBackDefaults({ bucket }: Scene): Promise<void> {
     assert.equal(field(metadata, absent), undefined, `${absent} must be absent`);
 }
 
-async function conflictsWithItself({ storage, bucket }: Scene): Promise<void> {
+async function conflictsWithItself({ storage, bucket, target }: Scene): Promise<void> {
   const error = await refused(storage.createBucket(bucket.name, { location: 'northamerica-northeast1' }), 409);
-  assert.match(error.message, /Your previous request to create the named bucket succeeded and you already own it\./);
-  assert.equal(error.errors[0]?.reason, 'conflict');
+  const message = /Your previous request to create the named bucket succeeded and you already own it\./;
+  assertWords(target, error, { reason: 'conflict', message });
 }
 
 async function missingBucket(target: ContractTarget): Promise<void> {
   const bucket = sdk(target).bucket(freshName());
   const error = await refused(bucket.getMetadata(), 404);
-  assert.match(error.message, /The specified bucket does not exist\./);
-  assert.equal(error.errors[0]?.reason, 'notFound');
+  assertWords(target, error, { reason: 'notFound', message: /The specified bucket does not exist\./ });
   await refused(bucket.delete(), 404);
   assert.deepEqual(await bucket.exists(), [false]);
 }
 
 async function invalidName(target: ContractTarget): Promise<void> {
   const error = await refused(sdk(target).createBucket('Vibn-Capitals'), 400);
-  assert.equal(error.errors[0]?.reason, 'invalid');
+  assertWords(target, error, { reason: 'invalid' });
 }
 
 async function invalidLocation(target: ContractTarget): Promise<void> {
   const error = await refused(sdk(target).createBucket(freshName(), { location: 'canada-north9' }), 400);
-  assert.equal(error.errors[0]?.reason, 'invalid');
+  assertWords(target, error, { reason: 'invalid' });
 }
 
 async function patchMerges({ bucket }: Scene): Promise<void> {
@@ -99,9 +131,9 @@ async function emptyPatch({ bucket }: Scene): Promise<void> {
   assert.equal(metadata.metageneration, '1');
 }
 
-async function staleMetageneration({ bucket }: Scene): Promise<void> {
+async function staleMetageneration({ bucket, target }: Scene): Promise<void> {
   const error = await refused(bucket.setMetadata({ labels: { a: '1' } }, { ifMetagenerationMatch: 7 }), 412);
-  assert.equal(error.errors[0]?.reason, 'conditionNotMet');
+  assertWords(target, error, { reason: 'conditionNotMet' });
   const [metadata] = await bucket.getMetadata();
   assert.equal(metadata.labels, undefined);
 }
@@ -138,21 +170,10 @@ async function badLifecycle({ bucket }: Scene): Promise<void> {
   assert.equal(metadata.metageneration, '1');
 }
 
-async function lockedRetention({ bucket }: Scene): Promise<void> {
-  const [metadata] = await bucket.setMetadata({ retentionPolicy: { retentionPeriod: '2' } });
-  await bucket.lock(String(metadata.metageneration));
-  const [locked] = await bucket.getMetadata();
-  assert.equal(locked.retentionPolicy?.isLocked, true);
-  await refused(bucket.setMetadata({ retentionPolicy: { retentionPeriod: '1' } }), 403);
-  await refused(bucket.setMetadata({ retentionPolicy: null }), 403);
-  const [longer] = await bucket.setMetadata({ retentionPolicy: { retentionPeriod: '3' } });
-  assert.equal(longer.retentionPolicy?.retentionPeriod, '3');
-}
-
-async function notEmpty({ bucket }: Scene): Promise<void> {
+async function notEmpty({ bucket, target }: Scene): Promise<void> {
   await bucket.file('a').save('x', { resumable: false });
   const error = await refused(bucket.delete(), 409);
-  assert.match(error.message, /The bucket you tried to delete is not empty\./);
+  assertWords(target, error, { message: /The bucket you tried to delete is not empty\./ });
 }
 
 async function policyEtag({ bucket, target }: Scene): Promise<void> {
@@ -170,7 +191,7 @@ async function policyEtag({ bucket, target }: Scene): Promise<void> {
   assert.deepEqual(new Set(viewers[0]?.members), new Set(['allUsers', `projectViewer:${target.projectId}`]));
   assert.notEqual(stored.etag, policy.etag);
   const error = await refused(bucket.iam.setPolicy(policy), 412);
-  assert.equal(error.errors[0]?.reason, 'conditionNotMet');
+  assertWords(target, error, { reason: 'conditionNotMet' });
   const [after] = await bucket.getMetadata();
   assert.equal(after.metageneration, before.metageneration, 'a policy does not move the metageneration');
 }
@@ -192,4 +213,21 @@ async function listByPrefix({ storage, bucket }: Scene): Promise<void> {
     buckets.map((found) => found.name),
     [bucket.name],
   );
+}
+
+async function bucketComesBack({ storage, bucket, target }: Scene): Promise<void> {
+  const generation = String((await bucket.getMetadata())[0].generation);
+  await bucket.delete();
+  assert.deepEqual(await bucket.exists(), [false]);
+  const [gone] = await storage.getBuckets({ softDeleted: true, prefix: bucket.name });
+  assert.deepEqual(
+    gone.map((one) => [one.name, String(one.metadata.generation)]),
+    [[bucket.name, generation]],
+  );
+  assert.ok(field(gone[0]?.metadata ?? {}, 'hardDeleteTime'));
+  const error = await refused(bucket.restore({ generation: '1' }), 404);
+  assertWords(target, error, { reason: 'notFound' });
+  await bucket.restore({ generation });
+  const [back] = await bucket.getMetadata();
+  assert.deepEqual([String(back.generation), back.labels], [generation, { kept: 'yes' }]);
 }

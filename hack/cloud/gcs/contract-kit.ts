@@ -2,11 +2,16 @@
 
 import assert from 'node:assert/strict';
 import { Storage, type Bucket } from '@google-cloud/storage';
+import type { Capability } from './contract-capabilities.ts';
 
 export interface ContractTarget {
   /** The Storage SDK's apiEndpoint. */
   readonly endpoint: string;
   readonly projectId: string;
+  /** What this server does not have; the cases that need it are skipped, by name. */
+  readonly lacks: ReadonlySet<Capability>;
+  /** A service account of the project, for HMAC keys; without it those cases are left out. */
+  readonly account?: string | undefined;
   /** An account that may read and write the project's objects, for signed URLs; without it those cases are left out. */
   readonly signer?: { readonly email: string; readonly privateKeyPem: string } | undefined;
 }
@@ -14,6 +19,8 @@ export interface ContractTarget {
 /** One sentence of the contract. Rejects with an AssertionError if the endpoint breaks it. */
 export interface ContractCase {
   readonly name: string;
+  /** What a server must have for the sentence to make sense. */
+  readonly needs: readonly Capability[];
   run(): Promise<void>;
 }
 
@@ -29,6 +36,12 @@ export interface BucketWishes {
 }
 
 type Play = (scene: Scene) => Promise<void>;
+
+interface Plot {
+  readonly play: Play;
+  readonly needs?: readonly Capability[];
+  readonly wishes?: BucketWishes;
+}
 
 const LOCATION = 'northamerica-northeast1';
 let made = 0;
@@ -58,20 +71,17 @@ export function freshName(): string {
 }
 
 /** A case that needs a bucket with uniform access, without soft delete unless it says otherwise. */
-export function withBucket(
-  target: ContractTarget,
-  name: string,
-  plot: Play | { play: Play; wishes: BucketWishes },
-): ContractCase {
-  const { play, wishes } = typeof plot === 'function' ? { play: plot, wishes: {} } : plot;
+export function withBucket(target: ContractTarget, name: string, plot: Play | Plot): ContractCase {
+  const { play, needs = [], wishes = {} }: Plot = typeof plot === 'function' ? { play: plot } : plot;
   return {
     name,
+    needs,
     async run() {
       const storage = sdk(target);
       const fields = {
         location: LOCATION,
         iamConfiguration: { uniformBucketLevelAccess: { enabled: true } },
-        softDeletePolicy: { retentionDurationSeconds: '0' },
+        ...(target.lacks.has('soft-delete-off') ? {} : { softDeletePolicy: { retentionDurationSeconds: '0' } }),
         ...wishes,
       };
       const [bucket] = await storage.createBucket(freshName(), fields as Parameters<Storage['createBucket']>[1]);
@@ -99,6 +109,17 @@ export async function refused(
   assert.ok(error !== undefined, `expected a refusal with ${status}, but it was accepted`);
   assert.equal(Number(error.code), status, `refused with ${error.code}: ${error.message}`);
   return { code: status, message: error.message ?? '', errors: error.errors ?? [] };
+}
+
+/** Requires the provider's words in a refusal, of servers that have them. */
+export function assertWords(
+  { lacks }: ContractTarget,
+  error: { readonly message: string; readonly errors: readonly { reason?: string }[] },
+  words: { readonly reason?: string; readonly message?: RegExp },
+): void {
+  if (lacks.has('error-words')) return;
+  if (words.reason !== undefined) assert.equal(error.errors[0]?.reason, words.reason);
+  if (words.message !== undefined) assert.match(error.message, words.message);
 }
 
 /** A metadata value of the SDK, which types most of them loosely. */

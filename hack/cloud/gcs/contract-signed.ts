@@ -1,4 +1,4 @@
-// The contract on V4 signed URLs.
+// The contract on V4 signed URLs and on the preflights of the browsers that use them.
 
 import assert from 'node:assert/strict';
 import { withBucket, type ContractCase, type ContractTarget, type Scene } from './contract-kit.ts';
@@ -11,8 +11,15 @@ export function signedUrlCases(target: ContractTarget): ContractCase[] {
     withBucket(target, 'a signed create-only write does not overwrite', createOnly),
     withBucket(target, 'a signed POST opens a resumable session', resumable),
     withBucket(target, 'a changed path, method or signature is refused', tampered),
+  ];
+}
+
+/** Needs no signature: a preflight has none. */
+export function preflightCases(target: ContractTarget): ContractCase[] {
+  return [
     withBucket(target, 'a browser\u2019s preflight is answered by the bucket\u2019s CORS rules', {
       play: preflight,
+      needs: ['cors'],
       wishes: {
         cors: [
           { origin: ['https://app.example'], method: ['PUT'], responseHeader: ['Content-Type'], maxAgeSeconds: 60 },
