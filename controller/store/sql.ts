@@ -9,10 +9,13 @@
  * S4  After a lost connection nothing more is sent on it, and it is never used again: postgres.js 3.4.9 crashes the process when a
  *     rollback is written to a socket that is gone, never settles what was queued behind the statement that failed, and keeps unsent
  *     bytes for the next connection. So a transaction's body must await nothing but its own statements.
- * S5  Types: int8 is a checked Number, timestamptz is ms since the epoch (both ways), JSON parameters are text.
+ * S5  A session that hangs in the midst of a statement because its client is frozen or gone is ended by any pool of the same login:
+ *     until then its locks hold up everyone, and no timeout of the server's covers it (queries/end-stuck-sessions.ts).
+ * S6  Types: int8 is a checked Number, timestamptz is ms since the epoch (both ways), JSON parameters are text.
  */
 import postgres from 'postgres';
-import { parseTime, type Clock, type Rng } from '#controller/clock.ts';
+import { jittered, parseTime, type Clock, type Rng } from '#controller/clock.ts';
+import { endStuckSessions } from './queries/end-stuck-sessions.ts';
 import { arrayText, parseArray } from './sql-arrays.ts';
 import { CommitUnknown, errorCode, fateOf, sessionDied, StoreUnavailable } from './sql-errors.ts';
 import { createSessions, type Driver, type Session, type Sessions } from './sql-sessions.ts';
@@ -30,6 +33,8 @@ export interface SqlOptions {
   readonly rng: Rng;
   /** Of each call, retries included. */
   readonly deadlineMs?: number;
+  /** How long a session may hang in the midst of a statement, and how often that is looked for. */
+  readonly stuckMs?: number;
   /** Metrics: `outcome` is "ok", an SQLSTATE or a driver code. */
   readonly onStatement?: (name: string, durationMs: number, outcome: string) => void;
 }
@@ -51,6 +56,8 @@ export interface Sql extends Runner {
 }
 
 const deadlineMsDefault = 5_000;
+/** As idle_in_transaction_session_timeout of the roles. */
+const stuckMsDefault = 5_000;
 /** First pause before a retry; doubles up to the greatest, with full jitter. */
 const retryPauseMs = 5;
 const retryPauseMsMax = 250;
@@ -111,13 +118,35 @@ export function connect(options: SqlOptions): Sql {
     }
   };
 
+  const cancelWatch = watchStuck(options, { run });
   return {
     run,
     transaction: (name, body, { resolveCommit = false, repeatable = false } = {}) =>
       call(name, (driver) =>
         transact(driver, { name, body, timed, repeatable, lookUp: resolveCommit ? lookUp : null }),
       ),
-    end: () => sessions.end(endSeconds),
+    end: () => {
+      cancelWatch();
+      return sessions.end(endSeconds);
+    },
+  };
+}
+
+/** Looks for stuck sessions again and again (S5); answers what ends it. A database that does not answer is looked at the next time. */
+function watchStuck({ clock, rng, stuckMs = stuckMsDefault }: SqlOptions, runner: Runner): () => void {
+  let over = false;
+  let cancel = (): void => undefined;
+  const look = async (): Promise<void> => {
+    await endStuckSessions(runner, stuckMs).catch(() => undefined);
+    if (!over) wait();
+  };
+  const wait = (): void => {
+    cancel = clock.after(jittered(stuckMs, 0.2, rng.next()), () => void look());
+  };
+  wait();
+  return () => {
+    over = true;
+    cancel();
   };
 }
 

@@ -13,7 +13,7 @@ beforeAll(async () => {
   db = await createDatabase();
   await db.owner.unsafe(`
     create table marks (id text, n int);
-    grant select, insert on marks to vibn_api;
+    grant select, insert, update on marks to vibn_api;
     create sequence failures;
     grant usage, update on failures to vibn_api;
     create function flaky(code text, times int) returns int language plpgsql as $$
@@ -127,6 +127,32 @@ describe('the deadline', () => {
     proxy.blackHole();
     await expect(echo(sql, '1', 0, 0, [])).rejects.toThrow(StoreUnavailable);
     expect(await echo(sql, '1', 0, 0, [])).toHaveLength(1);
+  });
+});
+
+describe('a client that freezes in the midst of a statement, holding locks', () => {
+  test('is ended by the other sessions of its login: no timeout of the server covers it', async () => {
+    await db.owner`insert into marks values ('held', 1)`;
+    const hold = statement<[id: string], never>({
+      name: 'hold',
+      text: `select from marks where id = $1::text for update`,
+    });
+    await using proxy = await cutProxy(db.urlOf('vibn_api'));
+    const frozen = db.sql('vibn_api', { url: proxy.url, max: 1, deadlineMs: 60_000, stuckMs: 60_000 });
+    const held = Promise.withResolvers<void>();
+    const never = frozen.transaction('freeze', async (tx) => {
+      await hold(tx, 'held');
+      // What follows is asked to be described first, and the answer never comes: the server waits for what to do with it.
+      proxy.blackHole('answers');
+      held.resolve();
+      await mark(tx, 'x');
+    });
+    never.catch(() => undefined);
+    await held.promise;
+    const begun = performance.now();
+    const other = db.sql('vibn_api', { max: 2, deadlineMs: 20_000, stuckMs: 500 });
+    await hold(other, 'held');
+    expect(performance.now() - begun).toBeLessThan(5_000);
   });
 });
 

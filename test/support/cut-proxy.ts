@@ -16,21 +16,28 @@ export interface CutProxy extends AsyncDisposable {
   arm(cut: Cut | null): void;
   /** Chunks sent by clients since the last arming. */
   chunks(): number;
-  /** Swallows all that passes on the connections open now, in both directions, without closing them. */
-  blackHole(): void;
+  /** Swallows all that passes on the connections open now, in both directions or only what the server says, without closing them. */
+  blackHole(which?: 'all' | 'answers'): void;
+}
+
+interface Pair {
+  readonly client: Socket;
+  readonly server: Socket;
+  holed: 'all' | 'answers' | null;
+  lost: boolean;
 }
 
 /** A TCP proxy before Postgres that breaks what passes through it. */
 export async function cutProxy(target: string): Promise<CutProxy> {
   const url = new URL(target);
   const [host, port] = [url.hostname, Number(url.port)];
-  const pairs = new Set<{ client: Socket; server: Socket; holed: boolean; lost: boolean }>();
+  const pairs = new Set<Pair>();
   let armed: Cut | null = null;
   let count = 0;
 
   const proxy = createServer((client) => {
     const server = connect(port, host);
-    const pair = { client, server, holed: false, lost: false };
+    const pair: Pair = { client, server, holed: null, lost: false };
     pairs.add(pair);
     const cut = (): void => {
       client.destroy();
@@ -40,10 +47,10 @@ export async function cutProxy(target: string): Promise<CutProxy> {
     for (const socket of [client, server]) socket.on('error', cut).on('close', cut);
     server.on('data', (bytes) => {
       if (pair.lost) cut();
-      else if (!pair.holed) client.write(bytes);
+      else if (pair.holed === null) client.write(bytes);
     });
     client.on('data', (bytes) => {
-      if (pair.holed) return;
+      if (pair.holed === 'all') return;
       count += 1;
       if (armed === null || armed.chunk !== count) return void server.write(bytes);
       if (armed.how === 'unsent') return cut();
@@ -66,8 +73,8 @@ export async function cutProxy(target: string): Promise<CutProxy> {
       count = 0;
     },
     chunks: () => count,
-    blackHole: () => {
-      for (const pair of pairs) pair.holed = true;
+    blackHole: (which = 'all') => {
+      for (const pair of pairs) pair.holed = which;
     },
     [Symbol.asyncDispose]: async () => {
       for (const { client, server } of pairs) {

@@ -92,9 +92,10 @@ export async function createSite(workspaces: readonly string[] = ['acme']): Prom
         left = await unsettled();
         return left.length === 0 ? true : null;
       };
-      await until(check, patienceMs).catch((error: unknown) => {
+      await until(check, patienceMs).catch(async (error: unknown) => {
         const said = workers.map((worker) => `${worker.name}: ${worker.stderr().slice(-500)}`);
-        throw new Error(`Not settled:\n${left.slice(0, 20).join('\n')}\n${said.join('\n')}`, { cause: error });
+        const sessions = await sessionsOf(db);
+        throw new Error(`Not settled:\n${[...left.slice(0, 20), ...sessions, ...said].join('\n')}`, { cause: error });
       });
     },
     async [Symbol.asyncDispose]() {
@@ -138,4 +139,13 @@ export function uncheckedSends(worker: Worker, since: number): readonly WorkerEv
     else if (!checked.delete(event.uid)) unchecked.push(event);
   }
   return unchecked;
+}
+
+/** What each session of the workers does or did last, and whom it waits for. */
+async function sessionsOf({ owner, name }: TestDatabase): Promise<readonly string[]> {
+  const rows = await owner<{ said: string }[]>`
+    select pid || ' ' || application_name || ' ' || state || ' for ' || (statement_timestamp() - state_change) || ' wait ' ||
+      coalesce(wait_event, '') || ' blocked by ' || pg_blocking_pids(pid)::text || ': ' || left(query, 80) as said
+    from pg_stat_activity where datname = ${name} and state <> 'idle' and pid <> pg_backend_pid() order by 1`;
+  return rows.map((row) => row.said);
 }
