@@ -9,8 +9,8 @@ import { databaseUrls, roleNames } from '#hack/doctor/environment.ts';
 import { ourTables } from '#hack/doctor/grants.ts';
 import { migrationChecks } from '#hack/doctor/migration-checks.ts';
 import { poolerChecks } from '#hack/doctor/pooler-checks.ts';
+import { openSwappingPooler, urlThrough } from '#test/support/pooler/swapping-pooler.ts';
 import { createDatabase, type TestDatabase } from '#test/support/postgres.ts';
-import { openTransactionPooler } from './doctor-pooler.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -22,7 +22,10 @@ afterAll(() => db[Symbol.asyncDispose]());
 
 const envOf = (database: TestDatabase): Record<string, string> => ({
   DATABASE_URL: database.ownerUrl,
-  VIBN_DB_ROLE_PASSWORD: database.rolePassword,
+  DATABASE_URL_API: database.urlOf('vibn_api'),
+  DATABASE_URL_PLATFORM: database.urlOf('vibn_platform'),
+  DATABASE_URL_CONTROLLER: database.urlOf('vibn_controller'),
+  DATABASE_URL_DIRECT: database.directUrlOf('vibn_controller'),
 });
 
 async function findings(env: Record<string, string>): Promise<readonly Finding[]> {
@@ -143,8 +146,10 @@ describe('a database that something was done to', () => {
   });
 
   test('fails: settings of this database override the role’s', async () => {
+    // Past a pooler: the sessions that it keeps were opened before.
+    const direct = { ...envOf(db), DATABASE_URL_API: db.directUrlOf('vibn_api') };
     await db.owner.unsafe(`alter role vibn_api in database ${db.name} set statement_timeout = 0`);
-    expect(await wrong()).toEqual(['FAIL vibn_api timeouts: statement_timeout is off']);
+    expect(await wrong(direct)).toEqual(['FAIL vibn_api timeouts: statement_timeout is off']);
     await db.owner.unsafe(`alter role vibn_api in database ${db.name} reset statement_timeout`);
   });
 });
@@ -159,7 +164,7 @@ test('an empty database fails, and says what to do', async () => {
 
 test('a wrong password fails without being shown, and the owner is no login of a role', async () => {
   const hidden = 'hunter2hunter2';
-  const url = new URL(db.urlOf('vibn_api'));
+  const url = new URL(db.directUrlOf('vibn_api'));
   url.password = hidden;
   const lines = await wrong({ ...envOf(db), DATABASE_URL_API: url.toString(), DATABASE_URL_PLATFORM: db.ownerUrl });
   expect(lines.some((line) => line.startsWith('FAIL vibn_api: password authentication failed'))).toBe(true);
@@ -173,20 +178,24 @@ describe('through a pooler of transactions', () => {
     const all = await runChecks(poolerChecks({ owner: null, logins, direct }));
     return all.map(({ verdict, what, fact }) => `${verdict} ${what} ${fact}`.replace(/127[\d.:]+/, '<host>'));
   };
+  const hears = 'ok database: LISTEN hears its own NOTIFY';
   const deaf = 'FAIL database: LISTEN heard nothing of its own NOTIFY within 2 s';
   const lost = 'FAIL database: prepared statements <host> loses them between transactions (26000)';
+  const kept = 'ok database: prepared statements survive at <host>, through a pooler of transactions';
+  const serverUrl = (): string => db.directUrlOf('vibn_controller');
 
-  test('LISTEN is lost, and prepared statements too where the pooler does not keep them', async () => {
-    await using pooler = await openTransactionPooler(db.urlOf('vibn_controller'));
-    expect(await checked(pooler.url, pooler.url)).toEqual([deaf, lost]);
-    const past = await checked(pooler.url, db.urlOf('vibn_controller'));
-    expect(past).toEqual(['ok database: LISTEN hears its own NOTIFY', lost]);
+  test('that forgets prepared statements, as PgBouncer before 1.21, they are missed, and LISTEN is where it goes through', async () => {
+    await using pooler = await openSwappingPooler({ serverUrl: serverUrl(), keepsPrepared: false });
+    const pooled = urlThrough(pooler, serverUrl());
+    expect(await checked(pooled, pooled)).toEqual([deaf, lost]);
+    expect(await checked(pooled, serverUrl())).toEqual([hears, lost]);
   });
 
-  test('one server session for all is seen, and the doctor does not wait for itself', async () => {
-    await using pooler = await openTransactionPooler(db.urlOf('vibn_controller'), { serversMax: 1 });
-    expect(await checked(pooler.url, null)).toEqual([
-      'ok database: prepared statements survive at <host>, through a pooler of transactions',
-    ]);
-  });
+  test.each([1, 20])(
+    'that keeps them, with %i sessions: all is well where LISTEN goes past it',
+    async (sessionsMax) => {
+      await using pooler = await openSwappingPooler({ serverUrl: serverUrl(), sessionsMax });
+      expect(await checked(urlThrough(pooler, serverUrl()), serverUrl())).toEqual([hears, kept]);
+    },
+  );
 });

@@ -4,6 +4,7 @@ import { inject } from 'vitest';
 import { systemClock, systemRng } from '#controller/clock.ts';
 import type { LoginRole } from '#controller/store/roles.ts';
 import { connect, loginUrl, type Sql, type SqlOptions } from '#controller/store/sql.ts';
+import { urlThrough } from './pooler/swapping-pooler.ts';
 
 /** A database of its own, cloned from the migrated template; dropped, with what was opened on it, by `await using`. */
 export interface TestDatabase extends AsyncDisposable {
@@ -46,7 +47,11 @@ export async function createDatabase({ migrated = true }: CreateDatabaseOptions 
     return sql;
   };
   const directUrlOf = (role: LoginRole): string => loginUrl(ownerUrl, role, rolePassword);
-  const urlOf = (role: LoginRole): string => pooled(directUrlOf(role));
+  const poolerPort = inject('poolerPort');
+  const urlOf = (role: LoginRole): string => {
+    const direct = directUrlOf(role);
+    return poolerPort === 0 ? direct : urlThrough({ port: poolerPort }, direct);
+  };
   return {
     name,
     ownerUrl,
@@ -66,14 +71,4 @@ export async function createDatabase({ migrated = true }: CreateDatabaseOptions 
       await admin.end({ timeout: 1 });
     },
   };
-}
-
-/** The same URL through the run's pooler, if it has one. */
-function pooled(direct: string): string {
-  const port = inject('poolerPort');
-  if (port === 0) return direct;
-  const url = new URL(direct);
-  url.hostname = '127.0.0.1';
-  url.port = String(port);
-  return url.toString();
 }

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { loginRoles } from '#controller/store/roles.ts';
 import { freePort } from '#hack/up/settings.ts';
+import { addressOf } from './swapping-pooler.ts';
 
 const run = promisify(execFile);
 /** Prepared statements outlive a transaction from here on. */
@@ -23,8 +24,7 @@ export async function pgbouncerMissing(): Promise<string | null> {
 }
 
 export interface PgbouncerOptions {
-  readonly host: string;
-  readonly port: number;
+  readonly serverUrl: string;
   /** Of the login roles. */
   readonly rolePassword: string;
 }
@@ -64,7 +64,8 @@ export async function startPgbouncer(options: PgbouncerOptions): Promise<{ port:
 
 const idOf = async (flag: '-u' | '-g'): Promise<number> => Number((await run('id', [flag, 'nobody'])).stdout);
 
-function configOf({ host, port, listenPort, users }: PgbouncerOptions & { listenPort: number; users: string }): string {
+function configOf({ serverUrl, listenPort, users }: PgbouncerOptions & { listenPort: number; users: string }): string {
+  const { host, port } = addressOf(serverUrl);
   return `[databases]
 * = host=${host} port=${port}
 [pgbouncer]

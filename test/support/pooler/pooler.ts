@@ -25,9 +25,7 @@ export async function poolerMissing(name: PoolerName | null): Promise<string | n
 /** Starts a pooler before the server of a URL. */
 export async function startPooler(
   name: PoolerName,
-  { serverUrl, rolePassword }: { readonly serverUrl: string; readonly rolePassword: string },
+  server: { readonly serverUrl: string; readonly rolePassword: string },
 ): Promise<{ readonly port: number } & AsyncDisposable> {
-  const { hostname, port } = new URL(serverUrl);
-  const server = { host: hostname, port: port === '' ? 5432 : Number(port) };
-  return name === 'swap' ? await openSwappingPooler(server) : await startPgbouncer({ ...server, rolePassword });
+  return name === 'swap' ? await openSwappingPooler(server) : await startPgbouncer(server);
 }

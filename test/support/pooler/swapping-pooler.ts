@@ -11,8 +11,8 @@ import { LoginRefused, passwordOf, protocolVersion, startupOf } from './server-l
 import type { Borrower, ServerSession } from './server-session.ts';
 
 export interface SwappingPoolerOptions {
-  readonly host: string;
-  readonly port: number;
+  /** Its host and port are used; who connects says user, password and database. */
+  readonly serverUrl: string;
   /** Of each login in each database; PgBouncer's own default is 20. */
   readonly sessionsMax?: number;
   /** False: named prepared statements are lost with the session, as before PgBouncer 1.21. */
@@ -23,6 +23,14 @@ export interface SwappingPooler extends AsyncDisposable {
   readonly port: number;
 }
 
+/** The same URL through a pooler on this machine. */
+export function urlThrough(pooler: { readonly port: number }, serverUrl: string): string {
+  const url = new URL(serverUrl);
+  url.hostname = '127.0.0.1';
+  url.port = String(pooler.port);
+  return url.toString();
+}
+
 /** What PgBouncer lets a client ask for when it connects. */
 const startupParameters: ReadonlySet<string> = new Set(
   'client_encoding datestyle timezone standard_conforming_strings application_name'.split(' '),
@@ -30,8 +38,14 @@ const startupParameters: ReadonlySet<string> = new Set(
 /** Asks for TLS and for GSSAPI encryption: "N" is no. */
 const encryptionRequests: ReadonlySet<number> = new Set([80_877_103, 80_877_104]);
 
+export function addressOf(serverUrl: string): { readonly host: string; readonly port: number } {
+  const { hostname, port } = new URL(serverUrl);
+  return { host: hostname, port: port === '' ? 5432 : Number(port) };
+}
+
 export async function openSwappingPooler(options: SwappingPoolerOptions): Promise<SwappingPooler> {
-  const { host, port, sessionsMax = 20, keepsPrepared = true } = options;
+  const { serverUrl, sessionsMax = 20, keepsPrepared = true } = options;
+  const { host, port } = addressOf(serverUrl);
   const intern = keepsPrepared ? createPreparedRegistry() : null;
   const pools = new Map<string, Pool>();
   const clients = new Set<Socket>();
