@@ -18,7 +18,7 @@ with held as materialized (
   for update
 ),
 judged as materialized (
-  select r.uid, case
+  select r.uid, statement_timestamp() as now, case
     when r.generation <> $5::bigint or r.deleted_at is null then 'moved'
     when $6::boolean and r.undo_until > statement_timestamp() then 'window'
     else 'begun' end as result
@@ -26,7 +26,7 @@ judged as materialized (
   where r.shard = $1::smallint
 ),
 begun as (
-  update resources r set finalizing_at = coalesce(r.finalizing_at, statement_timestamp())
+  update resources r set finalizing_at = coalesce(r.finalizing_at, j.now)
   from judged j
   where r.shard = $1::smallint and r.uid = j.uid and j.result = 'begun'
 )

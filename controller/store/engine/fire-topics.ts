@@ -19,15 +19,15 @@ fired as materialized (select distinct topic from asked),
 ${woken},
 ${marks('$2::bigint')},
 spread as materialized (
-  select l.uid, $4::int * (row_number() over (order by l.uid) - 1) / count(*) over () as after_ms
+  select l.uid, case
+      when $4::int > 0 then statement_timestamp()
+        + $4::int * (row_number() over (order by l.uid) - 1) / count(*) over () * interval '1 millisecond'
+      else ${wokenDueAt} end as due_at
   from locked l join woken using (uid)
 ),
 wakes as (
   update work w set
-    wake_seq = w.wake_seq + 1,
-    due_at = least(w.due_at, case
-      when $4::int > 0 then statement_timestamp() + s.after_ms * interval '1 millisecond'
-      else ${wokenDueAt} end)
+    wake_seq = w.wake_seq + 1, due_at = least(w.due_at, s.due_at)
   from spread s
   where w.shard = $1::smallint and w.uid = s.uid and w.uid = any (array(select uid from locked))
   returning w.uid

@@ -67,7 +67,7 @@ closed as (
     state = c.state,
     was_retired = i.was_retired or c.state = 'retired',
     contradicts = false,
-    answered_at = coalesce(i.answered_at, statement_timestamp())
+    answered_at = coalesce(i.answered_at, h.now)
   from held h cross join jsonb_to_recordset(h.intents) as c(nonce text, state text, contradicted boolean)
   where i.shard = $1::smallint and i.uid = h.uid and i.nonce = c.nonce
     and case when c.contradicted then i.contradicts else i.state in ('sending', 'unknown') end

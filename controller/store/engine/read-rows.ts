@@ -50,32 +50,32 @@ select s.version as shard_version, statement_timestamp() as now, ${resourceColum
       'answeredAt', ${ms('i.answered_at')}, 'contradicts', i.contradicts
     ) order by i.attempt, i.announced_at, i.effect), '[]')
     from intents i
-    where i.shard = r.shard and i.uid = r.uid and (i.state not in ('refused', 'retired') or i.contradicts or not exists (
+    where i.shard = $1::smallint and i.uid = r.uid and (i.state not in ('refused', 'retired') or i.contradicts or not exists (
       select from intents n
-      where n.shard = i.shard and n.uid = i.uid and n.effect = i.effect and n.attempt > i.attempt))
+      where n.shard = $1::smallint and n.uid = i.uid and n.effect = i.effect and n.attempt > i.attempt))
   ) as intents,
   (
     select coalesce(jsonb_agg(jsonb_build_object(
       'effect', d.effect, 'outcome', d.outcome, 'evidence', d.evidence, 'by', d.by, 'at', ${ms('d.at')}
     ) order by d.at, d.effect), '[]')
     from decisions d
-    where d.shard = r.shard and d.uid = r.uid and d.applied_at is null
+    where d.shard = $1::smallint and d.uid = r.uid and d.applied_at is null
   ) as decisions,
   (
     select jsonb_build_object(
       'generation', v.generation, 'spec', v.spec, 'by', v.by, 'requestId', v.request_id, 'approved', v.approved,
       'confirmed', v.confirmed, 'at', ${ms('v.at')})
     from revisions v
-    where v.shard = r.shard and v.uid = r.uid and v.generation = r.generation
+    where v.shard = $1::smallint and v.uid = r.uid and v.generation = r.generation
   ) as revision,
-  array(select l.topic from listeners l where l.shard = r.shard and l.uid = r.uid order by l.topic collate "C") as listeners,
+  array(select l.topic from listeners l where l.shard = $1::smallint and l.uid = r.uid order by l.topic collate "C") as listeners,
   (
     select jsonb_build_object('kind', o.kind, 'name', o.name)
     from resources o
-    where o.shard = r.shard and o.uid = r.owner_uid
+    where o.shard = $1::smallint and o.uid = r.owner_uid
   ) as owner
 from shards s
-left join (resources r join work w on w.shard = r.shard and w.uid = r.uid)
-  on r.shard = s.shard and r.uid = any ($2::text[])
+left join (resources r join work w on w.shard = $1::smallint and w.uid = r.uid)
+  on r.shard = $1::smallint and r.uid = any ($2::text[])
 where s.shard = $1::smallint`,
 });

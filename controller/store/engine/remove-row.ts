@@ -20,7 +20,7 @@ asked as materialized (select f.topic from rows cross join unnest(fires) as f(to
 ${hearers},
 ${locked},
 held as materialized (
-  select r.*, l.workspace from rows r join locked l using (uid, epoch, holder)
+  select r.*, l.workspace, statement_timestamp() as now from rows r join locked l using (uid, epoch, holder)
 ),
 bumped as (
   update shards s set version = s.version + 1 from held where s.shard = $1::smallint returning s.version
@@ -47,9 +47,12 @@ gone as (
   delete from resources r using held h
   where r.shard = $1::smallint and r.uid = h.uid and r.generation = $5::bigint
   returning r.uid, r.workspace, r.kind, r.name, r.labels
+),
+buried as (
+  insert into tombstones (shard, version, uid, workspace, kind, name, labels, deleted_at)
+  select $1::smallint, b.version, g.uid, g.workspace, g.kind, g.name, g.labels, statement_timestamp()
+  from gone g cross join bumped b
+  returning uid
 )
-insert into tombstones (shard, version, uid, workspace, kind, name, labels, deleted_at)
-select $1::smallint, b.version, g.uid, g.workspace, g.kind, g.name, g.labels, statement_timestamp()
-from gone g cross join bumped b
-returning uid`,
+select uid from buried`,
 });

@@ -16,14 +16,16 @@ with front as materialized (
   join replays r on r.id = i.replay and r.state = 'running'
   where i.replay = $1::text and i.state = 'waiting'
   order by i.rank limit 1
+),
+held as materialized (
+  select min(b.rank) as rank from replay_items b
+  where b.replay = $1::text and b.state = 'asked'
+    and b.asked_at > statement_timestamp() - $3::bigint * interval '1 millisecond'
 )
 select i.shard, i.uid
-from front f
-join replay_items i on i.replay = $1::text and i.state = 'waiting' and i.rank = f.rank
-where not exists (
-  select from replay_items b
-  where b.replay = $1::text and b.state = 'asked' and b.rank < f.rank
-    and b.asked_at > statement_timestamp() - $3::bigint * interval '1 millisecond')
+from replay_items i
+where i.replay = $1::text and i.state = 'waiting'
+  and i.rank = (select f.rank from front f cross join held h where h.rank is null or h.rank >= f.rank)
 order by i.shard, i.uid
 limit $2::int`,
 });

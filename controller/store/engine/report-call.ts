@@ -16,7 +16,7 @@ export const reportCall = statement<
   name: 'report_call',
   text: `
 with old as materialized (
-  select breaker, cause, opened_at, case
+  select breaker, cause, opened_at, statement_timestamp() as now, case
     when $3::text = 'ok' then 0
     when cause is null or cause = $3::text then failures + 1
     else 1 end as failures
@@ -36,7 +36,7 @@ update providers p set
   opened_at = case
     when $3::text = 'ok' then null
     when o.breaker = 'open' then o.opened_at
-    when o.failures >= $4::int then statement_timestamp() end
+    when o.failures >= $4::int then o.now end
 from old o
 where p.provider = $1::text and p.account = $2::text
 returning ${providerColumns}, o.breaker as was`,

@@ -11,8 +11,8 @@ with locked as materialized (
   select w.uid from work w where w.shard = $1::smallint and w.uid = $2::text for update
 )
 update intents i set
-  state = 'retired', was_retired = true, answered_at = coalesce(i.answered_at, statement_timestamp())
-from (select count(*) from locked) l
+  state = 'retired', was_retired = true, answered_at = coalesce(i.answered_at, l.now)
+from (select count(*), statement_timestamp() as now from locked) l
 where i.shard = $1::smallint and i.uid = $2::text and i.nonce = $3::text
   and i.state in ('announced', 'sending', 'unknown')`,
 });

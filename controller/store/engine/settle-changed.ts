@@ -28,7 +28,7 @@ asked as materialized (select f.topic from rows cross join unnest(fires) as f(to
 ${hearers},
 ${locked},
 held as materialized (
-  select r.*, l.workspace, l.wake_seq <> r."wakeSeq" as stirred,
+  select r.*, l.workspace, statement_timestamp() as now, l.wake_seq <> r."wakeSeq" as stirred,
     $2::bigint + sum((r.status is not null or cardinality(r.fires) > 0)::int) over (order by r.uid) as version
   from rows r join locked l using (uid, epoch, holder)
 ),
@@ -42,7 +42,8 @@ ${woken},
 ${wakes},
 ${marks('(select max(version) from held)')},
 judged as materialized (
-  select h.*, s.generation <> h.generation as declared,
+  select h.*, ${declaredDueAt} as declared_at, ${wokenDueAt} as woken_at,
+    statement_timestamp() + h."dueInMs" * interval '1 millisecond' as next_at, s.generation <> h.generation as declared,
     h.stirred or h.uid in (select uid from woken)
       or exists (select from fired f where f.topic = any (h.listeners))
       or exists (
@@ -86,7 +87,7 @@ started as (
 ),
 cancelled as (
   update operations p set
-    cancel_requested_at = coalesce(p.cancel_requested_at, statement_timestamp()),
+    cancel_requested_at = coalesce(p.cancel_requested_at, h.now),
     updated_at = statement_timestamp()
   from held h cross join jsonb_to_recordset(h.operations) as o(key text, op text)
   where o.op = 'cancel' and p.shard = $1::smallint and p.uid = h.uid and p.key = o.key and p.state in ('waiting', 'running')
@@ -96,14 +97,14 @@ update work w set
   holder = null,
   lease_until = null,
   due_at = case
-    when h.declared then ${declaredDueAt}
-    when h.disturbed then ${wokenDueAt}
-    else statement_timestamp() + h."dueInMs" * interval '1 millisecond' end,
+    when h.declared then h.declared_at
+    when h.disturbed then h.woken_at
+    else h.next_at end,
   priority = h.priority,
   attempts = h.attempts,
   passed_at = w.claimed_at,
   verified_at = case when h.verified then w.claimed_at else w.verified_at end,
-  materialized_at = case when h.materialized then coalesce(w.materialized_at, statement_timestamp()) else w.materialized_at end,
+  materialized_at = case when h.materialized then coalesce(w.materialized_at, h.now) else w.materialized_at end,
   taken_over_at = case when h."clearTakenOver" then null else w.taken_over_at end,
   recent_actions = coalesce(h."recentActions", w.recent_actions)
 from judged h

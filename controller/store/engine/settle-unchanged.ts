@@ -45,7 +45,8 @@ locked as materialized (
   order by w.uid for update
 ),
 settled as materialized (
-  select i.*,
+  select i.*, statement_timestamp() as now, ${wokenDueAt} as woken_at,
+    statement_timestamp() + i.due_in_ms * interval '1 millisecond' as next_at,
     l.wake_seq <> i.wake_seq or r.generation <> i.generation
       or i.provider is not null and not exists (
         select from providers p
@@ -59,12 +60,12 @@ settled as materialized (
 update work w set
   holder = null,
   lease_until = null,
-  due_at = case when s.moved then ${wokenDueAt} else statement_timestamp() + s.due_in_ms * interval '1 millisecond' end,
+  due_at = case when s.moved then s.woken_at else s.next_at end,
   priority = s.priority,
   attempts = s.attempts,
   passed_at = w.claimed_at,
   verified_at = case when s.flags & 1 = 1 then w.claimed_at else w.verified_at end,
-  materialized_at = case when s.flags & 2 = 2 then coalesce(w.materialized_at, statement_timestamp()) else w.materialized_at end,
+  materialized_at = case when s.flags & 2 = 2 then coalesce(w.materialized_at, s.now) else w.materialized_at end,
   taken_over_at = case when s.flags & 4 = 4 then null else w.taken_over_at end
 from settled s
 where w.shard = $1::smallint and w.uid = s.uid and w.uid = any ($2::text[])

@@ -6,7 +6,8 @@ export const cancelOperation = statement<[shard: number, workspace: string, uid:
     name: 'cancel_operation',
     repeatable: true,
     text: `
-update operations set cancel_requested_at = coalesce(cancel_requested_at, statement_timestamp())
+update operations set cancel_requested_at = coalesce(cancel_requested_at, t.now)
+from (select statement_timestamp() as now) t
 where shard = $1::smallint and workspace = $2::text and uid = $3::text and key = $4::text and state in ('waiting', 'running')
 returning uid`,
   },

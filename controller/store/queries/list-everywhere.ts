@@ -19,7 +19,7 @@ export const listEverywhere = statement<
   name: 'list_everywhere',
   repeatable: true,
   text: `
-select ${viewColumns} from resources r ${viewJoins}
+select ${viewColumns} from resources r ${viewJoins('r.shard')}
 where ($1::text is null or r.kind = $1::text)
   and ($2::text is null or r.labels @> $2::text::jsonb)
   and ($3::text is null or ${conditionMatches('$3::text::jsonb')})

@@ -23,7 +23,7 @@ export const listWorkspace = statement<
 select s.version as shard_version, page.*
 from shards s
 left join lateral (
-  select ${viewColumns} from resources r ${viewJoins}
+  select ${viewColumns} from resources r ${viewJoins('$1::smallint')}
   where r.shard = $1::smallint and r.workspace = $2::text
     and ($3::text is null or r.kind = $3::text)
     and ($4::text is null or r.labels @> $4::text::jsonb)

@@ -38,7 +38,7 @@ left join lateral (
   order by version limit $4::int
 ) c on true
 left join lateral (select * from resources r where r.shard = $1::smallint and r.uid = c.row_uid limit 1) r on true
-${viewJoins}
+${viewJoins('$1::smallint')}
 where s.shard = $1::smallint
 order by c.version`,
 });

@@ -6,7 +6,7 @@ export const readChildren = statement<[shard: number, workspace: string, ownerUi
   name: 'read_children',
   repeatable: true,
   text: `
-select ${viewColumns} from resources r ${viewJoins}
+select ${viewColumns} from resources r ${viewJoins('$1::smallint')}
 where r.shard = $1::smallint and r.workspace = $2::text and r.owner_uid = $3::text
 order by r.kind, r.name`,
 });

@@ -15,5 +15,5 @@ cross join lateral (
   select * from resources r
   where r.shard = $1::smallint and r.workspace = k.workspace and r.kind = k.kind and r.name = k.name limit 1
 ) r
-${viewJoins}`,
+${viewJoins('$1::smallint')}`,
 });

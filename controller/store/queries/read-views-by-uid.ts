@@ -6,6 +6,6 @@ export const readViewsByUid = statement<[shard: number, workspace: string, uids:
   name: 'read_views_by_uid',
   repeatable: true,
   text: `
-select ${viewColumns} from resources r ${viewJoins}
+select ${viewColumns} from resources r ${viewJoins('$1::smallint')}
 where r.shard = $1::smallint and r.workspace = $2::text and r.uid = any ($3::text[])`,
 });

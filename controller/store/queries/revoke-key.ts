@@ -4,5 +4,7 @@ import { statement } from '#controller/store/statement.ts';
 export const revokeKey = statement<[id: string], { id: string }>({
   name: 'revoke_key',
   repeatable: true,
-  text: `update api_keys set revoked_at = coalesce(revoked_at, statement_timestamp()) where id = $1::text returning id`,
+  text: `
+update api_keys set revoked_at = coalesce(revoked_at, t.now) from (select statement_timestamp() as now) t
+where id = $1::text returning id`,
 });

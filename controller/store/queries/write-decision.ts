@@ -40,8 +40,11 @@ woken as (
   update work w set wake_seq = w.wake_seq + 1, due_at = least(w.due_at, ${wokenDueAt})
   where w.shard = $1::smallint and w.uid = any (array(select uid from locked))
 ),
-${marks('(select version from bumped)')}
-insert into decisions (shard, uid, effect, at, workspace, outcome, evidence, by)
-select $1::smallint, o.uid, $5::text, statement_timestamp(), $2::text, $6::text, $7::text, $8::text::jsonb from open o
-returning uid`,
+${marks('(select version from bumped)')},
+said as (
+  insert into decisions (shard, uid, effect, at, workspace, outcome, evidence, by)
+  select $1::smallint, o.uid, $5::text, statement_timestamp(), $2::text, $6::text, $7::text, $8::text::jsonb from open o
+  returning uid
+)
+select uid from said`,
 });

@@ -43,7 +43,8 @@ woken as (
   update work w set
     wake_seq = w.wake_seq + 1,
     priority = case when w.uid in (select uid from rows) then 'user' else w.priority end,
-    due_at = least(w.due_at, case when w.uid in (select uid from rows) then ${declaredDueAt} else ${wokenDueAt} end)
+    due_at = least(w.due_at, case when w.uid in (select uid from rows) then t.declared_at else t.woken_at end)
+  from (select ${declaredDueAt} as declared_at, ${wokenDueAt} as woken_at) t
   where w.shard = $1::smallint and w.uid = any (array(select uid from locked))
 ),
 ${marks('$2::bigint')},
@@ -56,12 +57,15 @@ remembered as (
   insert into requests (shard, workspace, lineage, request_id, body_digest, results, at)
   select $1::smallint, workspace, lineage, "requestId", "bodyDigest", results, $3::timestamptz
   from jsonb_to_recordset($6::text::jsonb) as q(workspace text, lineage text, "requestId" text, "bodyDigest" text, results jsonb)
+),
+audited as (
+  insert into audit_log (shard, workspace, seq, at, actor, lineage, procedure, outcome, target, body_digest, trace_id, prev_hash, hash)
+  select $1::smallint, workspace, seq, at, actor, lineage, procedure, outcome, target, "bodyDigest", "traceId", "prevHash", hash
+  from jsonb_to_recordset($7::text::jsonb) as a(
+    workspace text, seq bigint, at timestamptz, actor text, lineage text, procedure text, outcome text, target text,
+    "bodyDigest" text, "traceId" text, "prevHash" text, hash text)
 )
-insert into audit_log (shard, workspace, seq, at, actor, lineage, procedure, outcome, target, body_digest, trace_id, prev_hash, hash)
-select $1::smallint, workspace, seq, at, actor, lineage, procedure, outcome, target, "bodyDigest", "traceId", "prevHash", hash
-from jsonb_to_recordset($7::text::jsonb) as a(
-  workspace text, seq bigint, at timestamptz, actor text, lineage text, procedure text, outcome text, target text,
-  "bodyDigest" text, "traceId" text, "prevHash" text, hash text)`;
+select 1 where false`;
 
 /** Parameters of both statements made of this text. */
 export type WriteRowsParams = [
