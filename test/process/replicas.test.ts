@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { seededRng } from '#hack/cloud/clock.ts';
+import { StoreUnavailable } from '#controller/store/sql-errors.ts';
 import { declarerOf } from '#test/simulation/engine-bench.ts';
 import { machineMs } from '#test/support/process/child.ts';
 import { crate, parcel } from '#test/support/process/depot-kinds.ts';
@@ -107,12 +108,26 @@ const workspaceOf = (n: number): string => workspaces[n % workspaces.length] ?? 
 /** New crates and parcels; a change of those of the round before, and the end of half of those before that. */
 async function declareRound(site: Site, round: number): Promise<void> {
   const of = (n: number) => declarerOf(site.resources, workspaceOf(n));
-  await Promise.all([
-    ...cratesOf(round).map((name, n) => of(n).apply(crate, name, { text: 'first' })),
-    ...(round < 1 ? [] : cratesOf(round - 1).map((name, n) => of(n).apply(crate, name, { text: 'second' }))),
-    ...(round < 2 ? [] : doomed(round - 2).map(({ name, n }) => of(n).remove(crate, name))),
-    ...[0, 1, 2].map((n) => of(n).apply(parcel, `r${round}-p${n}`, {})),
-  ]);
+  const writes = [
+    ...cratesOf(round).map((name, n) => () => of(n).apply(crate, name, { text: 'first' })),
+    ...(round < 1 ? [] : cratesOf(round - 1).map((name, n) => () => of(n).apply(crate, name, { text: 'second' }))),
+    ...(round < 2
+      ? []
+      : doomed(round - 2).map(
+          ({ name, n }) =>
+            () =>
+              of(n).remove(crate, name),
+        )),
+    ...[0, 1, 2].map((n) => () => of(n).apply(parcel, `r${round}-p${n}`, {})),
+  ];
+  // A frozen worker holds the locks of its open transaction until the database ends its session, after 5 s: callers try again.
+  await Promise.all(writes.map((write) => until(() => write().then(() => true, unavailable))));
+}
+
+/** Null for what passes; throws what does not. */
+function unavailable(error: unknown): null {
+  if (error instanceof StoreUnavailable) return null;
+  throw error;
 }
 
 const doomed = (round: number) => cratesOf(round).flatMap((name, n) => (n % 2 === 0 ? [{ name, n }] : []));

@@ -30,9 +30,9 @@ export interface WorkerInput {
   readonly options: z.input<typeof optionsSchema>;
 }
 
-/** `check`: the lease was asked for at `at`; `send`: a changing call begins. machineMs. */
+/** `up`: looks for work, with its wall clock; `check`: the lease was asked for at `at`; `send`: a changing call begins. machineMs. */
 export type WorkerEvent =
-  | { readonly event: 'up' }
+  | { readonly event: 'up'; readonly now: number }
   | { readonly event: 'check' | 'send'; readonly uid: string; readonly at: number };
 
 function tell(event: WorkerEvent): void {
@@ -99,7 +99,7 @@ await runRole({
       name: 'engine',
       start: async () => {
         await engine.start();
-        tell({ event: 'up' });
+        tell({ event: 'up', now: Date.now() });
       },
       stop: () => engine.stop(),
     };
