@@ -45,7 +45,10 @@ export interface Target<K extends Kind = Kind> {
   readonly generation: number;
   /** Where to look (provider-assigned ids live in status.external); never proof. */
   readonly last: Partial<StatusOf<K>>;
-  /** Open and done intents, with arguments and kept results. */
+  /**
+   * Open and done intents, with arguments and kept results: of the done ones the newest 100 of each family, which is the effect up to its
+   * first colon. Older ones are never sent again either, so an effect is named by what it is about, never by counting intents.
+   */
   readonly intents: readonly Intent[];
   /** Counts re-creations; part of the effect name `create:<incarnation>`. */
   readonly incarnation: number;

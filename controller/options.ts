@@ -124,6 +124,8 @@ const sweep = z.strictObject({
   passMs: ms(604_800_000, 1_000, 7_776_000_000),
   /** Topics without listeners. */
   topicMs: ms(3_600_000, 1_000, 86_400_000),
+  /** Done intents of a row that passes see, of each family; the older ones are kept as evidence and never sent again. */
+  doneIntentsKept: count(100, 10, 10_000),
   batchMax: count(500, 1, 10_000),
   /** Batches of one shard in one visit, so that one busy tenant does not hold up the round. */
   batchesPerVisitMax: count(20, 1, 1_000),

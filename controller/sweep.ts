@@ -17,18 +17,18 @@ export interface SweepInput {
 }
 
 /**
- * Trims what has served its time: tombstones, passes but the newest, topics without listeners, plans, items of finished replays.
+ * Trims what has served its time: tombstones, passes but the newest, intents that no pass needs to see, topics without listeners, plans, items of finished replays.
  * One shard at a time, one bounded batch at a time, evenly over the round: trimming is never what a tenant waits for. Any number of
  * replicas may do it at once; each begins at a shard of its own.
  */
 export function createSweep({ engine, clock, rng, log, metrics, options }: SweepInput): Service {
-  const { tombstoneMs, passMs, topicMs, batchMax } = options;
+  const { tombstoneMs, passMs, topicMs, doneIntentsKept, batchMax } = options;
   const pauseMs = Math.ceil(options.everyMs / shardCount);
   let shard = Math.floor(rng.next() * shardCount);
   let batches = 0;
 
   const step = async (): Promise<number> => {
-    const trimmed = await engine.sweep(shard, { tombstoneMs, passMs, topicMs, batchMax });
+    const trimmed = await engine.sweep(shard, { tombstoneMs, passMs, topicMs, doneIntentsKept, batchMax });
     metrics.sweptRows.inc(trimmed);
     batches += 1;
     // Another batch soon, spread over the shard's share of the round; what is left then waits for the next round.

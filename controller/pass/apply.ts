@@ -13,7 +13,7 @@ import type { Pass } from './progress.ts';
 import { judgeRecent, repeatDigest, sentEntry } from './recent-actions.ts';
 import { recreate } from './recreate.ts';
 import { onStore, stopPass } from './scope.ts';
-import type { PassDeps } from './scope.ts';
+import type { PassDeps, PassScope } from './scope.ts';
 
 /**
  * Carries out the actions of a plan in order, each after its gates. Owns the order of the gates that touch the store.
@@ -41,8 +41,8 @@ export async function applyActions(
     const refusal = await refused(pass, deps, { action, actions });
     if (refusal !== null)
       return steps.length > 0 && refusal.type === 'verifying' ? { type: 'acted', effect, steps } : refusal;
-    const unknown = await carryOut(pass, deps, action);
-    if (unknown !== null) return unknown;
+    const ended = await carryOut(pass, deps, action);
+    if (ended !== null) return ended;
     steps.push(action);
     pass.progress.acknowledged.push(repeatDigest(action, pass.scope.passRow.row.generation));
     if (isDeclare(action)) break;
@@ -121,8 +121,12 @@ function intended({ scope, progress }: Pass, action: Action): Outcome | null {
   if (review.changes.some((change) => change.state !== 'unknown')) {
     return { type: 'acted', effect: action.effect, steps: [] };
   }
-  if (step.step === 'send') return null;
-  const sinceMs = scope.now - (step.intent.answeredAt ?? scope.now);
+  return step.step === 'send' ? null : stands(scope, action, step.intent);
+}
+
+/** The effect is done, and the plan asks for it: reads may lag for a while, and then it is a mistake of ours. */
+function stands(scope: PassScope, action: Action, intent: Intent): Outcome {
+  const sinceMs = scope.now - (intent.answeredAt ?? scope.now);
   const leftMs = scope.timing.visibilityMs - sinceMs;
   if (leftMs > 0) return { type: 'verifying', retryAfterMs: Math.min(leftMs, Math.max(1_000, sinceMs)) };
   const message = `${action.intent} is done and is never sent again, and the plan asks for it once more.`;
@@ -202,7 +206,7 @@ async function nameClaim(pass: Pass, deps: PassDeps, action: Action): Promise<Ou
   };
 }
 
-/** Flow step 8, one action. Answers an unknown outcome, or null; throws what the kind throws. */
+/** Flow step 8, one action. Answers how the pass ends if not well, or null; throws what the kind throws. */
 async function carryOut(pass: Pass, deps: PassDeps, action: Action): Promise<Outcome | null> {
   const { scope, reconciler, progress } = pass;
   if (isDeclare(action)) {
@@ -214,6 +218,7 @@ async function carryOut(pass: Pass, deps: PassDeps, action: Action): Promise<Out
     return null;
   }
   const intent = await announced(pass, deps, action);
+  if (intent?.state === 'done') return stands(scope, action, intent);
   const context = createWriteContext(scope, deps, intent);
   try {
     await reconciler.apply(desiredOf(scope.passRow.row), targetOf(pass), action, context);
@@ -229,7 +234,7 @@ async function carryOut(pass: Pass, deps: PassDeps, action: Action): Promise<Out
   return { type: 'unknown', reason: unknownReasonOf(action), message, retryAfterMs: null };
 }
 
-/** The intent under which the action is sent: the open guarded one, or an announced one. */
+/** The intent under which the action is sent: the open guarded one, or an announced one; a done one forbids it. */
 async function announced(pass: Pass, deps: PassDeps, action: Action): Promise<Intent | null> {
   const { scope, progress } = pass;
   if (action.intent === undefined || progress.review === null) return null;

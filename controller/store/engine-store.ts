@@ -66,7 +66,10 @@ export interface EngineStore {
   /** Gives claims back unsettled (graceful stop before anything was sent): due at once, holder cleared. */
   release(fences: readonly Fence[]): Promise<void>;
 
-  /** Fenced: writes an intent `announced` (attempt = last + 1), or answers the open announced one of that effect with equal args. Null: fenced. */
+  /**
+   * Fenced: writes an intent `announced` (attempt = last + 1), or answers the open announced one of that effect with equal args, or the
+   * done one: then nothing may be sent. Null: fenced.
+   */
   announce(fence: Fence, intent: { effect: string; nonce: string; args: Json }): Promise<Intent | null>;
   /** Fenced, a commit of its own: announced → sending with give_up_at, and the lease extended. Null: fenced, or another intent is open. */
   markSending(fence: Fence, nonce: string, callTimeoutMs: number): Promise<{ readonly wakeSeq: number } | null>;
@@ -98,7 +101,7 @@ export interface EngineStore {
   drain(shard: number, limit: number): Promise<boolean>;
   /** Shards where a topic is draining. */
   drainingShards(): Promise<readonly number[]>;
-  /** Trims by age, in bounded batches: tombstones (moving trimmed_through), passes but the newest, topics without listeners, plans, done items. */
+  /** Trims by age, in bounded batches: tombstones (moving trimmed_through), passes but the newest, intents that no pass needs, topics without listeners, plans, done items. */
   sweep(shard: number, ages: SweepAges): Promise<number>;
   /** Records a build id; true if it is new. */
   registerEngine(buildId: string): Promise<boolean>;
@@ -145,5 +148,7 @@ export interface SweepAges {
   readonly tombstoneMs: number;
   readonly passMs: number;
   readonly topicMs: number;
+  /** Done intents of one row and family that passes still see; older ones are kept and not read. */
+  readonly doneIntentsKept: number;
   readonly batchMax: number;
 }

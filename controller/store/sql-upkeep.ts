@@ -4,6 +4,7 @@ import { fireTopics } from './engine/fire-topics.ts';
 import { registerEngine } from './engine/register-engine.ts';
 import { takeVersions } from './engine/take-versions.ts';
 import { trimGone } from './engine/trim-gone.ts';
+import { trimIntents } from './engine/trim-intents.ts';
 import { trimPasses } from './engine/trim-passes.ts';
 import { trimPlans } from './engine/trim-plans.ts';
 import { trimReplayItems } from './engine/trim-replay-items.ts';
@@ -39,9 +40,10 @@ export function createSqlUpkeep({ sql, signals }: SqlEngineStoreOptions): Upkeep
     async drainingShards() {
       return (await drainingShards(sql)).map((row) => row.shard);
     },
-    async sweep(shard, { tombstoneMs, passMs, topicMs, batchMax }) {
+    async sweep(shard, { tombstoneMs, passMs, topicMs, doneIntentsKept, batchMax }) {
       const trims = [
         () => trimTombstones(sql, shard, tombstoneMs, batchMax),
+        () => trimIntents(sql, shard, passMs, doneIntentsKept, batchMax),
         () => trimPasses(sql, shard, passMs, batchMax),
         () => trimTopics(sql, shard, topicMs, batchMax),
         () => trimPlans(sql, shard, batchMax),

@@ -89,7 +89,7 @@ describe('settles, mutations of many rows, firings, renewals, releases, answers 
         stores.engine.answer({ shard, uid: uids[n % 60] ?? '', nonce: `n${n}`, state: 'done', result: null }),
       ),
       repeat('drains', () => stores.engine.drain(shard, 10)),
-      repeat('sweeps', () => stores.engine.sweep(shard, { tombstoneMs: 0, passMs: 0, topicMs: 0, batchMax: 10 })),
+      repeat('sweeps', () => stores.engine.sweep(shard, { tombstoneMs: 0, passMs: 0, topicMs: 0, doneIntentsKept: 10, batchMax: 10 })),
     ]);
 
     // Each took part, so the silence means something.

@@ -219,7 +219,7 @@ describe('a removal', () => {
 });
 
 describe('sweeping', () => {
-  const hour = { tombstoneMs: 3_600_000, passMs: 3_600_000, topicMs: 3_600_000, batchMax: 3 };
+  const hour = { tombstoneMs: 3_600_000, passMs: 3_600_000, topicMs: 3_600_000, doneIntentsKept: 10, batchMax: 3 };
 
   test('trims tombstones in order, a batch at a time, and says how far', async () => {
     for (let n = 0; n < 5; n += 1) {

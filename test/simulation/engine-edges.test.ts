@@ -72,6 +72,24 @@ describe('an observed row that is deleted', () => {
   });
 });
 
+describe('an effect that was done so long ago that no pass sees it', () => {
+  it('is not done again, and the row says that the plan is wrong', async () => {
+    const { apply, clock, read, provider, db } = await createBench();
+    await apply(Errand, 'run', {});
+    const tables = db.shards.get(shard);
+    const row = await read(Errand, 'run');
+    if (tables === undefined || row === null) throw new Error('the bench is empty');
+    const at = clock.now() - minute;
+    const done = { effect: 'run', attempt: 1, nonce: 'n1', args: {}, result: null, contradicts: false } as const;
+    const times = { announcedAt: at, sentAt: at, giveUpAt: at, answeredAt: at };
+    tables.intents.set(row.uid, [{ ...done, ...times, state: 'done' }]);
+    tables.archived.add('n1');
+    await clock.advance(5 * minute);
+    expect(provider.writes).toEqual([]);
+    expect(said(await read(Errand, 'run'))).toMatchObject({ Stalled: 'True/InvariantViolated' });
+  });
+});
+
 describe('a store that refuses', () => {
   it('the children of a row leaves it Stalled as InternalError, not claimed again and again', async () => {
     const { apply, clock, read, stores, db } = await createBench();

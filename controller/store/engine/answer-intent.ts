@@ -24,7 +24,8 @@ answered as (
     state = case when i.state = 'done' then i.state else $4::text end,
     result = case when $5::text::jsonb = 'null' then i.result else $5::text::jsonb end,
     answered_at = statement_timestamp(),
-    contradicts = i.contradicts or i.state = 'retired'
+    contradicts = i.contradicts or i.state = 'retired',
+    archived = i.archived and i.state <> 'retired'
   from known k
   where i.shard = $1::smallint and i.uid = k.uid and i.nonce = $3::text
     and (i.state in ('sending', 'unknown')

@@ -50,7 +50,7 @@ select s.version as shard_version, statement_timestamp() as now, ${resourceColum
       'answeredAt', ${ms('i.answered_at')}, 'contradicts', i.contradicts
     ) order by i.attempt, i.announced_at, i.effect), '[]')
     from intents i
-    where i.shard = $1::smallint and i.uid = r.uid and (i.state not in ('refused', 'retired') or i.contradicts or not exists (
+    where i.shard = $1::smallint and i.uid = r.uid and not i.archived and (i.state not in ('refused', 'retired') or i.contradicts or not exists (
       select from intents n
       where n.shard = $1::smallint and n.uid = i.uid and n.effect = i.effect and n.attempt > i.attempt))
   ) as intents,

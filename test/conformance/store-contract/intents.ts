@@ -191,6 +191,62 @@ export function intentContract(makeStores: MakeStores): void {
     });
   });
 
+  describe('put away', () => {
+    const ages = { tombstoneMs: 60_000, passMs: 60_000, topicMs: 60_000, doneIntentsKept: 2, batchMax: 100 };
+    let sends = 0;
+    const done = async (fence: Fence, effect: string, state: Reply[0] = 'done'): Promise<string> => {
+      const nonce = `${effect}/${String((sends += 1))}`;
+      await stores().engine.announce(fence, { effect, nonce, args: {} });
+      await stores().engine.markSending(fence, nonce, callMs);
+      await answer(fence.uid, nonce, [state]);
+      await stores().elapse(1_000);
+      return nonce;
+    };
+    const seen = async (uid: string) => (await intentsOf(uid)).map((one) => `${one.effect} ${one.state}`);
+    const claimed = async (): Promise<Fence> => fenceOf(await claim(stores(), await declare(stores(), 'a')));
+
+    test('done intents but the newest of their family are not read again, and are never announced again', async () => {
+      const fence = await claimed();
+      await done(fence, 'create:1');
+      for (const hour of [1, 2, 3, 4]) await done(fence, `run:${String(hour)}`);
+      await stores().engine.sweep(shard, ages);
+      expect(await seen(fence.uid)).toEqual(['create:1 done', 'run:3 done', 'run:4 done']);
+      const again = await stores().engine.announce(fence, { effect: 'run:1', nonce: second, args: {} });
+      expect(again).toMatchObject({ effect: 'run:1', state: 'done', attempt: 1 });
+      expect(await stores().engine.markSending(fence, second, callMs)).toBeNull();
+      await stores().elapse(120_000);
+      await stores().engine.sweep(shard, ages);
+      const held = await claimAgain(fence);
+      const later = await stores().engine.announce(held, { effect: 'run:1', nonce: second, args: {} });
+      expect(later).toMatchObject({ nonce: again?.nonce, state: 'done' });
+    });
+
+    test('replaced attempts go, the last one stays and is counted on from', async () => {
+      const fence = await claimed();
+      for (let n = 0; n < 5; n += 1) await done(fence, 'create:0', 'refused');
+      await stores().engine.sweep(shard, ages);
+      await stores().elapse(120_000);
+      await stores().engine.sweep(shard, ages);
+      const held = await claimAgain(fence);
+      expect(await seen(fence.uid)).toEqual(['create:0 refused']);
+      expect(await announce(held, second)).toMatchObject({ attempt: 6 });
+    });
+
+    test('one that is answered as done after all comes back', async () => {
+      const fence = await sending();
+      await stores().engine.retire({ shard, uid: fence.uid, nonce: first });
+      await announce(fence, second);
+      await stores().engine.sweep(shard, ages);
+      await answer(fence.uid, first, ['done']);
+      const shown = (await intentsOf(fence.uid)).find((one) => one.nonce === first);
+      expect(shown).toMatchObject({ state: 'done', contradicts: true });
+      await stores().engine.sweep(shard, { ...ages, doneIntentsKept: 0 });
+      expect((await intentsOf(fence.uid)).map((one) => one.nonce)).toContain(first);
+    });
+
+    const claimAgain = async (fence: Fence): Promise<Fence> => fenceOf(await claim(stores(), fence.uid));
+  });
+
   describe('unknown outcome', () => {
     const by = principal;
     test('is listed once the call is given up, and a decision wakes the row and is applied once', async () => {

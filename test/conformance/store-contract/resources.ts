@@ -278,7 +278,7 @@ export function resourceContract(makeStores: MakeStores): void {
       const settle = settleOf(await claim(stores(), uid), { generation: 2 });
       const removal = { settle, retained: [], claim: null, dependentKinds: [], needs: () => false };
       await stores().engine.settleRemoval(removal);
-      const ages = { tombstoneMs: 60_000, passMs: 60_000, topicMs: 60_000, batchMax: 100 };
+      const ages = { tombstoneMs: 60_000, passMs: 60_000, topicMs: 60_000, doneIntentsKept: 10, batchMax: 100 };
       await stores().engine.sweep(shard, ages);
       expect((await read(0)).trimmedThrough).toBe(0);
       await stores().elapse(60_001);

@@ -18,7 +18,13 @@ import {
 } from './fixture.ts';
 
 const name = topic.ref('Bucket', 'acme', 'dependency');
-const sweepAges = { tombstoneMs: 3_600_000, passMs: 3_600_000, topicMs: 3_600_000, batchMax: 1_000 };
+const sweepAges = {
+  tombstoneMs: 3_600_000,
+  passMs: 3_600_000,
+  topicMs: 3_600_000,
+  doneIntentsKept: 10,
+  batchMax: 1_000,
+};
 
 /** Topics and listeners: no wake is lost, whenever it comes (architecture §4, Wakes). */
 export function wakeContract(makeStores: MakeStores): void {

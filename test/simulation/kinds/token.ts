@@ -88,8 +88,13 @@ function remembered(target: Target<TokenKind>): Omit<TokenObserved, 'now' | 'see
     kept,
     open: open.map((intent) => intent.nonce),
     lastAnswerAt: Math.max(0, ...done.map((intent) => intent.answeredAt ?? 0)),
-    next: `${String(target.incarnation)}.${String(done.length)}`,
+    next: `${String(target.incarnation)}.${String(1 + Math.max(-1, ...done.map(ordinal)))}`,
   };
+}
+
+/** `create:<incarnation>.<ordinal>`. */
+function ordinal({ effect }: Intent): number {
+  return Number(effect.split('.').at(-1));
 }
 
 function keptId(intent: Intent): string | null {

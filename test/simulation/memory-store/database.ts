@@ -106,6 +106,8 @@ export interface Shard {
   readonly revisions: Map<string, readonly Revision[]>;
   readonly passes: Map<string, readonly StoredPass[]>;
   readonly intents: Map<string, readonly Intent[]>;
+  /** Nonces of intents that no pass needs to see. */
+  readonly archived: Set<string>;
   readonly decisions: Map<string, readonly Decision[]>;
   readonly operations: Map<string, readonly OperationRow[]>;
   readonly plans: Map<string, StoredPlan>;
@@ -149,6 +151,7 @@ export function shardTables(db: MemoryDatabase, shard: number): Shard {
     revisions: new Map(),
     passes: new Map(),
     intents: new Map(),
+    archived: new Set(),
     decisions: new Map(),
     operations: new Map(),
     plans: new Map(),

@@ -150,7 +150,7 @@ function passRow(tables: Shard, uid: string): PassRow | null {
   return {
     row,
     work,
-    intents: shownIntents(tables.intents.get(uid) ?? []),
+    intents: shownIntents((tables.intents.get(uid) ?? []).filter((one) => !tables.archived.has(one.nonce))),
     decisions: tables.decisions.get(uid) ?? [],
     revision: revision ?? null,
     listeners: tables.listening.get(uid) ?? [],
@@ -258,6 +258,29 @@ function hasDraining(tables: Shard): boolean {
   return false;
 }
 
+/** Puts away done intents but the newest of their family, and closed ones that were replaced; the refused of these go by age. */
+function sweepIntents(
+  tables: Shard,
+  { uid, intents, ages, now }: { uid: string; intents: readonly Intent[]; ages: SweepAges; now: number },
+): number {
+  const { archived } = tables;
+  const before = archived.size;
+  const family = ({ effect }: Intent): string => effect.split(':')[0] ?? '';
+  const isReplaced = (one: Intent): boolean =>
+    intents.some((other) => other.effect === one.effect && other.attempt > one.attempt);
+  for (const one of intents.filter((intent) => !intent.contradicts)) {
+    const newer = intents.filter((other) => other.state === 'done' && family(other) === family(one));
+    const place = newer.filter((other) => other.announcedAt > one.announcedAt).length;
+    const closed = one.state === 'refused' || one.state === 'retired';
+    if (one.state === 'done' ? place >= ages.doneIntentsKept : closed && isReplaced(one)) archived.add(one.nonce);
+  }
+  const isOld = (one: Intent): boolean =>
+    archived.has(one.nonce) && one.state === 'refused' && (one.answeredAt ?? now) <= now - ages.passMs;
+  const kept = intents.filter((one) => !isOld(one));
+  if (kept.length < intents.length) tables.intents.set(uid, kept);
+  return archived.size - before + intents.length - kept.length;
+}
+
 /** Trims at most batchMax rows of each sort. */
 function sweepShard(db: MemoryDatabase, tables: Shard, ages: SweepAges): number {
   const now = db.now();
@@ -270,6 +293,7 @@ function sweepShard(db: MemoryDatabase, tables: Shard, ages: SweepAges): number 
     trimmed += passes.length - kept.length;
     tables.passes.set(uid, kept);
   }
+  for (const [uid, intents] of tables.intents) trimmed += sweepIntents(tables, { uid, intents, ages, now });
   for (const [name, row] of tables.topics) {
     if (tables.listeners.has(name) || row.firedAt > now - ages.topicMs) continue;
     tables.topics.delete(name);

@@ -52,6 +52,8 @@ export function createIntentMethods(db: MemoryDatabase): IntentMethods {
       if (fenced(tables, fence) === null) return null;
       const all = tables.intents.get(fence.uid) ?? [];
       const ofEffect = all.filter((intent) => intent.effect === effect);
+      const done = ofEffect.findLast((intent) => intent.state === 'done');
+      if (done !== undefined) return done;
       const announced = ofEffect.find((intent) => intent.state === 'announced');
       if (announced !== undefined && sameJson(announced.args, args)) return announced;
       const attempt = Math.max(0, ...ofEffect.map((intent) => intent.attempt)) + 1;
@@ -74,7 +76,9 @@ export function createIntentMethods(db: MemoryDatabase): IntentMethods {
       const tables = shardTables(db, shard);
       const intent = tables.intents.get(uid)?.find((one) => one.nonce === nonce);
       if (intent === undefined) return;
-      changeIntent(tables, { uid, nonce }, answered(intent, { state, result, now: db.now() }));
+      const change = answered(intent, { state, result, now: db.now() });
+      if (change.contradicts === true) tables.archived.delete(nonce);
+      changeIntent(tables, { uid, nonce }, change);
       wake(db, tables, { uid, priority: 'dependency' });
       db.committed(shard);
     },
