@@ -22,7 +22,7 @@ import type { Suite } from './suite.ts';
  */
 export const storm: Suite = {
   name: 'storm',
-  cases: async (seed) => [{ id: '3 replicas', run: () => runStorm(seed, rowsOf(3)) }],
+  cases: async (seed) => [{ id: '3 replicas', run: () => runStorm(seed, rowsOf(rowsOfEach)) }],
   mustHit: [...providerFaults, ...storeFaults, 'stale']
     .map((fault) => `fault:${fault}`)
     .concat('storm:crash', 'storm:pause', 'storm:delete', 'storm:undelete', 'storm:drift', 'storm:edit'),
@@ -37,6 +37,9 @@ interface StormRow {
 const stormMs = 20 * 60_000;
 const calmMs = 90 * 60_000;
 const quietMs = 30 * 60_000;
+
+/** Of each scenario: 50 rows and more in all. */
+const rowsOfEach = 8;
 
 /** So many rows of each scenario. */
 function rowsOf(each: number): readonly StormRow[] {
@@ -92,7 +95,9 @@ async function watch(world: World, forMs: number): Promise<void> {
   const read = (): boolean => {
     const row = uids[(step += 1) % Math.max(1, uids.length)];
     const seen = row === undefined ? null : agent.get({ workspace: row.workspace, kind: row.kind, name: row.name });
-    if (seen !== null) truth.check(seen);
+    if (seen === null) return false;
+    truth.check(seen);
+    world.sometimes('storm:read');
     return false;
   };
   await world.until(read, forMs);

@@ -24,6 +24,8 @@ export interface SuiteReport {
   readonly failures: readonly string[];
   /** Names of `mustHit` that were never counted. */
   readonly neverHit: readonly string[];
+  /** How often each `sometimes` was counted, over all cases. */
+  readonly counts: ReadonlyMap<string, number>;
   /** Hash of all effects of all worlds: the same seed gives the same. */
   readonly trace: string;
 }
@@ -68,7 +70,7 @@ export async function runSuite(
   }
   forgetWorlds();
   const neverHit = suite.mustHit.filter((name) => !counts.has(name));
-  return { cases, effects, failures, neverHit, trace: hash.toString(16).padStart(8, '0') };
+  return { cases, effects, failures, neverHit, counts, trace: hash.toString(16).padStart(8, '0') };
 }
 
 function textOf(error: unknown): string {
