@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { createMetrics } from '#controller/metrics.ts';
 import { systemClock, systemRng } from '#controller/clock.ts';
 import { silentLogger } from '#controller/log.ts';
-import type { Clock } from '#controller/clock.ts';
+import type { Clock, Rng } from '#controller/clock.ts';
 import type { AdminStore } from '#controller/store/admin-store.ts';
 import type { EngineStore } from '#controller/store/engine-store.ts';
 import type { ProviderStore } from '#controller/store/provider-store.ts';
@@ -117,8 +117,11 @@ export interface Answered {
 export interface TestApiInput {
   readonly options?: Partial<ApiOptions>;
   readonly clock?: Clock;
+  readonly rng?: Rng;
   readonly reader?: Partial<ReaderClient>;
   readonly kinds?: KindRegistry;
+  /** A database that others use too, a world's for one; default: an empty one of its own. */
+  readonly database?: MemoryDatabase;
 }
 
 const noReader: ReaderClient = {
@@ -129,7 +132,8 @@ const noReader: ReaderClient = {
 /** An API over empty stores with the workspaces acme and beta declared. */
 export async function startApi(input: TestApiInput = {}): Promise<TestApi> {
   const signals = createMemorySignals();
-  const db = createMemoryDatabase({ now: () => Date.now(), committed: (shard) => signals.signal([shard]) });
+  const own = { now: () => Date.now(), committed: (shard: number) => signals.signal([shard]) };
+  const db = input.database ?? createMemoryDatabase(own);
   const { engine, resources, providers, replays } = createMemoryStores(db);
   const admin = new MemoryAdmin();
   const stores: ApiStores = { resources, admin, providers, replays };
@@ -139,7 +143,7 @@ export async function startApi(input: TestApiInput = {}): Promise<TestApi> {
     signals,
     metrics: createMetrics(),
     clock: input.clock ?? systemClock,
-    rng: systemRng,
+    rng: input.rng ?? systemRng,
     options: createApiOptions({ ratePerSecondDefault: 100_000, ...input.options }),
     log: silentLogger,
     reader: { ...noReader, ...input.reader },

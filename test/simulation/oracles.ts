@@ -96,6 +96,8 @@ function objects({ world, clouds, duplicatesAllowed }: OracleOptions): void {
     const isKnown =
       tables?.rows.has(uid) === true ||
       (tables?.intents.get(uid) ?? []).some(isOpen) ||
+      // Only observed: its row goes without an action (architecture, Deletion).
+      tables?.revisions.get(uid)?.at(-1)?.spec['managementPolicy'] === 'Observe' ||
       world.db.retained.some((one) => one.uid === uid);
     if (!isKnown) throw new Violation(`O3: ${what} of ${uid} has no row, no open intent and is not retained`);
     if (!locationsAllowed.has(location)) throw new Violation(`O10: ${what} is in ${location}`);

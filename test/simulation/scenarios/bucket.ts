@@ -73,12 +73,15 @@ export const bucketScenario: Scenario = {
   matches(clouds, row, spec) {
     const found = ours(clouds, row);
     if (found === null) return false;
-    const age = (spec['lifecycle'] as { deleteAfterDays?: number }[] | undefined)?.[0]?.deleteAfterDays;
+    // Rules are a set at the provider, and each has one age.
+    const declared = (spec['lifecycle'] ?? []) as readonly Readonly<Record<string, unknown>>[];
+    const ages = declared.flatMap((one) => Object.values(one).filter((value) => typeof value === 'number'));
+    const have = (found.lifecycle?.rule ?? []).map((one) => one.condition.age);
     return (
       found.labels?.['workspace'] === row.workspace &&
       found.storageClass === (spec['storageClass'] ?? 'STANDARD') &&
       (found.versioning?.enabled ?? false) === (spec['versioning'] ?? false) &&
-      found.lifecycle?.rule[0]?.condition.age === age &&
+      new Set(have).symmetricDifference(new Set(ages)).size === 0 &&
       (found.cors?.length ?? 0) === ((spec['cors'] as unknown[] | undefined)?.length ?? 0) &&
       (spec['publicRead'] === true || found.iamConfiguration?.publicAccessPrevention === 'enforced')
     );
