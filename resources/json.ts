@@ -18,7 +18,23 @@ function sorted(value: unknown): unknown {
   return Object.fromEntries(entries.map(([key, member]) => [key, sorted(member)]));
 }
 
-/** Whether two JSON values are the same, whatever the order of their keys. */
+/**
+ * Whether two JSON values are the same, whatever the order of their keys. Compared in place: as two canonical texts this was a sixth of
+ * what a pass costs.
+ */
 export function sameJson(a: unknown, b: unknown): boolean {
-  return a === b || canonicalJson(a) === canonicalJson(b);
+  if (a === b) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  if (!Array.isArray(a) || !Array.isArray(b)) {
+    return !Array.isArray(a) && !Array.isArray(b) && sameMembers(a as Members, b as Members);
+  }
+  return a.length === b.length && a.every((item, index) => sameJson(item, b[index]));
+}
+
+type Members = Readonly<Record<string, unknown>>;
+
+function sameMembers(a: Members, b: Members): boolean {
+  const names = Object.keys(a).filter((name) => a[name] !== undefined);
+  const others = Object.keys(b).filter((name) => b[name] !== undefined);
+  return names.length === others.length && names.every((name) => Object.hasOwn(b, name) && sameJson(a[name], b[name]));
 }

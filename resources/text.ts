@@ -4,9 +4,15 @@
  * `max` counts code points.
  */
 export function safeText(text: string, max: number): string {
+  if (isSafeText(text, max)) return text;
   const clean = text.toWellFormed().replaceAll('\u0000', '\uFFFD');
   if (clean.length <= max) return clean;
   return Array.from(clean).slice(0, max).join('');
+}
+
+/** Whether nothing has to be done; a text of many surrogate pairs may be within its limit all the same. */
+function isSafeText(text: string, max: number): boolean {
+  return text.length <= max && text.isWellFormed() && !text.includes('\u0000');
 }
 
 /** Provider or tenant text inside a message: quoted, at most 256 code points, one line. */
@@ -14,9 +20,16 @@ export function quoted(text: string): string {
   return `"${safeText(text.replaceAll(/\s+/g, ' '), 256)}"`;
 }
 
-/** Makes every string inside a JSON value safe; keys too. Shape is kept. */
+/** Makes every string inside a JSON value safe; keys too. Shape is kept; answers the SAME value if there was nothing to do. */
 export function safeJson<T>(value: T, max = 65_536): T {
-  return walk(value, max) as T;
+  return isSafe(value, max) ? value : (walk(value, max) as T);
+}
+
+function isSafe(value: unknown, max: number): boolean {
+  if (typeof value === 'string') return isSafeText(value, max);
+  if (Array.isArray(value)) return value.every((item) => isSafe(item, max));
+  if (value === null || typeof value !== 'object') return true;
+  return Object.entries(value).every(([key, member]) => isSafeText(key, max) && isSafe(member, max));
 }
 
 function walk(value: unknown, max: number): unknown {

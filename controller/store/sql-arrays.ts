@@ -5,10 +5,14 @@
 
 /** `{"a","b",NULL}`. */
 export function arrayText(values: readonly (string | number | null)[]): string {
-  const items = values.map((value) =>
-    value === null ? 'NULL' : `"${String(value).replaceAll(/[\\"]/g, String.raw`\$&`)}"`,
-  );
-  return `{${items.join(',')}}`;
+  return `{${values.map(itemText).join(',')}}`;
+}
+
+function itemText(value: string | number | null): string {
+  if (value === null) return 'NULL';
+  const text = String(value);
+  // Nearly all are keys, with nothing to escape.
+  return text.includes('"') || text.includes('\\') ? `"${text.replaceAll(/[\\"]/g, String.raw`\$&`)}"` : `"${text}"`;
 }
 
 /** The elements of an array's text, NULL as null. */
