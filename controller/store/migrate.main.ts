@@ -3,20 +3,10 @@
  * VIBN_DB_ROLE_PASSWORD_API, _PLATFORM, _CONTROLLER.
  */
 import { migrate, MigrateError } from './migrate.ts';
+import { rolePasswordsOf } from './roles.ts';
 
 const url = process.env['DATABASE_URL'] ?? '';
-const common = process.env['VIBN_DB_ROLE_PASSWORD'];
-const own = {
-  vibn_api: process.env['VIBN_DB_ROLE_PASSWORD_API'],
-  vibn_platform: process.env['VIBN_DB_ROLE_PASSWORD_PLATFORM'],
-  vibn_controller: process.env['VIBN_DB_ROLE_PASSWORD_CONTROLLER'],
-};
-const rolePassword = Object.fromEntries(
-  Object.entries(own).flatMap(([role, password]) => {
-    const chosen = password ?? common;
-    return chosen === undefined ? [] : [[role, chosen]];
-  }),
-);
+const rolePassword = rolePasswordsOf(process.env);
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
 try {

@@ -9,6 +9,17 @@ export type LoginRole = (typeof loginRoles)[number];
 /** One for all login roles, or one for each: then a process that holds its own can not log in as another. */
 export type RolePasswords = string | Readonly<Partial<Record<LoginRole, string>>>;
 
+/** VIBN_DB_ROLE_PASSWORD for all login roles; VIBN_DB_ROLE_PASSWORD_API, _PLATFORM, _CONTROLLER before it for their own. */
+export function rolePasswordsOf(env: Readonly<Partial<Record<string, string>>>): RolePasswords {
+  return Object.fromEntries(
+    loginRoles.flatMap((role) => {
+      const own = env[`VIBN_DB_ROLE_PASSWORD_${role.replace('vibn_', '').toUpperCase()}`];
+      const password = own ?? env['VIBN_DB_ROLE_PASSWORD'];
+      return password === undefined ? [] : [[role, password]];
+    }),
+  );
+}
+
 /**
  * Settings sit on roles, not in startup parameters, which poolers refuse. Statements are written to have one good plan: planning one
  * anew for each set of parameters, or compiling it, costs more than running it (write_rows: 1.8 ms to plan, 0.7 to run).

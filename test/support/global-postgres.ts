@@ -5,6 +5,7 @@ import path from 'node:path';
 import postgres from 'postgres';
 import { migrate } from '#controller/store/migrate.ts';
 import { startEmbeddedPostgres } from '#hack/embedded-postgres.ts';
+import { dropOnAll, makeClusterTemplate, workersOf } from './cluster.ts';
 import { imageNamed, startContainer } from './container-postgres.ts';
 import { poolerNamed, startPooler } from './pooler/pooler.ts';
 
@@ -13,6 +14,8 @@ declare module 'vitest' {
     postgresOwnerUrl: string;
     postgresRolePassword: string;
     postgresTemplate: string;
+    /** Owner's URLs of the workers, where the server is a Citus coordinator. */
+    citusWorkers: readonly string[];
     /** On 127.0.0.1, of the pooler that logins go through; 0: none. */
     poolerPort: number;
   }
@@ -21,6 +24,7 @@ declare module 'vitest' {
 interface Project {
   readonly config: { readonly env?: Readonly<Partial<Record<string, string>>> | undefined };
   provide(key: 'postgresOwnerUrl' | 'postgresRolePassword' | 'postgresTemplate', value: string): void;
+  provide(key: 'citusWorkers', value: readonly string[]): void;
   provide(key: 'poolerPort', value: number): void;
 }
 
@@ -38,7 +42,7 @@ const settings = {
 /**
  * One server for the run, with a migrated template that each test file clones (test/support/postgres.ts): the embedded one, or with
  * `VIBN_TEST_POSTGRES=container:16` one in a container. `DATABASE_URL` set, a superuser's: that server is used, by any number of runs at
- * once. It keeps the login roles; the template and the clones are dropped. `VIBN_TEST_POOLER`: logins go through a pooler
+ * once. It keeps the login roles; the template and the clones are dropped. A Citus coordinator's is as good: its workers are found there (cluster.ts). `VIBN_TEST_POOLER`: logins go through a pooler
  * (test/support/pooler).
  */
 // oxlint-disable-next-line import/no-default-export -- vitest asks for it
@@ -48,22 +52,30 @@ export default async function globalPostgres(project: Project): Promise<() => Pr
   stack.defer(() => server.stop());
   const rolePassword = process.env['VIBN_DB_ROLE_PASSWORD'] ?? rolePasswordOf(server.url);
   const template = `vibn_template_${randomBytes(6).toString('hex')}`;
-  const admin = postgres(server.url, { max: 1, onnotice: () => undefined });
-  stack.defer(() => admin.end({ timeout: 1 }));
-  await admin.unsafe(`create database ${template}`);
-  stack.defer(async () => void (await admin.unsafe(`drop database if exists ${template}`)));
-  const url = new URL(server.url);
-  url.pathname = `/${template}`;
-  await migrate({ url: url.toString(), rolePassword });
+  const workers = await workersOf(server.url);
+  stack.defer(() => dropOnAll([server.url, ...workers], template));
+  await (workers.length === 0
+    ? makeTemplate(server.url, template, rolePassword)
+    : makeClusterTemplate(server.url, { workers, template, rolePassword }));
 
   const name = poolerNamed(project.config.env?.['VIBN_TEST_POOLER'] ?? process.env['VIBN_TEST_POOLER']);
   const pooler = name === null ? null : stack.use(await startPooler(name, { serverUrl: server.url, rolePassword }));
   project.provide('postgresOwnerUrl', server.url);
   project.provide('postgresRolePassword', rolePassword);
   project.provide('postgresTemplate', template);
+  project.provide('citusWorkers', workers);
   project.provide('poolerPort', pooler?.port ?? 0);
   const kept = stack.move();
   return () => kept.disposeAsync();
+}
+
+async function makeTemplate(serverUrl: string, template: string, rolePassword: string): Promise<void> {
+  const admin = postgres(serverUrl, { max: 1, onnotice: () => undefined });
+  await admin.unsafe(`create database ${template}`);
+  await admin.end({ timeout: 1 });
+  const url = new URL(serverUrl);
+  url.pathname = `/${template}`;
+  await migrate({ url: url.toString(), rolePassword });
 }
 
 /** Roles belong to the whole server: runs at once must give them the same password, and nobody else may guess it. */

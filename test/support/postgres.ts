@@ -4,6 +4,7 @@ import { inject } from 'vitest';
 import { systemClock, systemRng } from '#controller/clock.ts';
 import type { LoginRole } from '#controller/store/roles.ts';
 import { connect, loginUrl, type Sql, type SqlOptions } from '#controller/store/sql.ts';
+import { cloneOnAll, dropOnAll } from './cluster.ts';
 import { urlThrough } from './pooler/swapping-pooler.ts';
 
 /** A database of its own, cloned from the migrated template; dropped, with what was opened on it, by `await using`. */
@@ -34,8 +35,10 @@ export async function createDatabase({ migrated = true }: CreateDatabaseOptions 
   const rolePassword = inject('postgresRolePassword');
   const serverUrl = inject('postgresOwnerUrl');
   const name = `vibn_test_${randomBytes(6).toString('hex')}`;
+  const workers = migrated ? inject('citusWorkers') : [];
   const admin = postgres(serverUrl, { max: 1, onnotice: () => undefined });
-  await admin.unsafe(`create database ${name} template ${migrated ? inject('postgresTemplate') : 'template0'}`);
+  if (workers.length > 0) await cloneOnAll(serverUrl, workers, { name, template: inject('postgresTemplate') });
+  else await admin.unsafe(`create database ${name} template ${migrated ? inject('postgresTemplate') : 'template0'}`);
 
   const url = new URL(serverUrl);
   url.pathname = `/${name}`;
@@ -67,7 +70,7 @@ export async function createDatabase({ migrated = true }: CreateDatabaseOptions 
     },
     [Symbol.asyncDispose]: async () => {
       await Promise.all(opened.map((sql) => sql.end({ timeout: 1 })));
-      await admin.unsafe(`drop database if exists ${name} with (force)`);
+      await dropOnAll([serverUrl, ...workers], name);
       await admin.end({ timeout: 1 });
     },
   };

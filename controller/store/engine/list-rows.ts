@@ -22,7 +22,7 @@ export const listRows = statement<
 select s.version as shard_version, ${resourceColumns}
 from shards s
 left join resources r
-  on r.shard = s.shard and r.workspace = $2::text
+  on r.shard = $1::smallint and r.workspace = $2::text
   and ($3::text is null or r.owner_uid = $3::text)
   and ($4::text[] is null or r.kind = any ($4::text[]))
   and r.uid > $5::text

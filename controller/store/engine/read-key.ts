@@ -11,6 +11,6 @@ export const readKey = statement<
   text: `
 select s.version as shard_version, ${resourceColumns}
 from shards s
-left join resources r on r.shard = s.shard and r.workspace = $2::text and r.kind = $3::text and r.name = $4::text
+left join resources r on r.shard = $1::smallint and r.workspace = $2::text and r.kind = $3::text and r.name = $4::text
 where s.shard = $1::smallint`,
 });

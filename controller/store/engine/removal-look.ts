@@ -17,6 +17,6 @@ select r.workspace, r.kind, r.generation, r.deleted_at is not null as deleted,
     select from intents i
     where i.shard = $1::smallint and i.uid = r.uid and i.state in ('sending', 'unknown')) as open_intent
 from work w
-join resources r on r.shard = w.shard and r.uid = w.uid
+join resources r on r.shard = $1::smallint and r.uid = w.uid
 where w.shard = $1::smallint and w.uid = $2::text and w.epoch = $3::bigint and w.holder = $4::text`,
 });

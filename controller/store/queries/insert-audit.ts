@@ -8,5 +8,6 @@ insert into audit_log (shard, workspace, seq, at, actor, lineage, procedure, out
 select $1::smallint, workspace, seq, at, actor, lineage, procedure, outcome, target, "bodyDigest", "traceId", "prevHash", hash
 from jsonb_to_record($2::text::jsonb) as a(
   workspace text, seq bigint, at timestamptz, actor text, lineage text, procedure text, outcome text, target text,
-  "bodyDigest" text, "traceId" text, "prevHash" text, hash text)`,
+  "bodyDigest" text, "traceId" text, "prevHash" text, hash text)
+returning 1`,
 });

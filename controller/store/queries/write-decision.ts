@@ -22,7 +22,7 @@ export const writeDecision = statement<
   name: 'write_decision',
   text: `
 with open as materialized (
-  select i.uid from resources r join intents i on i.shard = r.shard and i.uid = r.uid
+  select i.uid from resources r join intents i on i.shard = $1::smallint and i.uid = r.uid
   where r.shard = $1::smallint and r.workspace = $2::text and r.kind = $3::text and r.name = $4::text and i.effect = $5::text
     and (i.state in ('sending', 'unknown') or i.contradicts)
   group by i.uid

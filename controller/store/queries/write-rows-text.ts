@@ -9,6 +9,7 @@ const ownValues =
 /**
  * The one statement that writes declared rows, under the shard's lock: $1 shard, $2 the shard's version after it, $3 time,
  * $4 JSON array of write-docs.ts, $5 topics fired, $6 JSON array of at most one remembered request, $7 of at most one audit entry.
+ * Each insert returns something: without, Citus would COPY, which row-level security refuses.
  * All rows of `work` that it touches, its own and woken listeners, are locked in order of uid first.
  */
 export const writeRowsText = (owned: boolean): string => `
@@ -27,6 +28,7 @@ bumped as (update shards set version = $2::bigint where shard = $1::smallint and
 inserted as (
   insert into resources (${ownColumns}${owned ? ', owner_uid, slot' : ''})
   select ${ownValues}${owned ? ', owner_uid, slot' : ''} from writes where op = 'insert'
+  returning 1
 ),
 changed as (
   update resources r set
@@ -38,6 +40,7 @@ changed as (
 queued as (
   insert into work (shard, uid, workspace, kind, priority, due_at)
   select $1::smallint, uid, workspace, kind, 'user', ${declaredDueAt} from writes where op = 'insert'
+  returning 1
 ),
 woken as (
   update work w set
@@ -52,11 +55,13 @@ declared as (
   insert into revisions (shard, uid, generation, workspace, spec, by, request_id, approved, confirmed, at)
   select $1::smallint, uid, generation, workspace, spec, by, request_id, approved, confirmed, $3::timestamptz
   from writes where declares
+  returning 1
 ),
 remembered as (
   insert into requests (shard, workspace, lineage, request_id, body_digest, results, at)
   select $1::smallint, workspace, lineage, "requestId", "bodyDigest", results, $3::timestamptz
   from jsonb_to_recordset($6::text::jsonb) as q(workspace text, lineage text, "requestId" text, "bodyDigest" text, results jsonb)
+  returning 1
 ),
 audited as (
   insert into audit_log (shard, workspace, seq, at, actor, lineage, procedure, outcome, target, body_digest, trace_id, prev_hash, hash)
@@ -64,6 +69,7 @@ audited as (
   from jsonb_to_recordset($7::text::jsonb) as a(
     workspace text, seq bigint, at timestamptz, actor text, lineage text, procedure text, outcome text, target text,
     "bodyDigest" text, "traceId" text, "prevHash" text, hash text)
+  returning 1
 )
 select 1 where false`;
 
