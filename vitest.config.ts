@@ -17,13 +17,13 @@ const missing =
 if (missing !== null) process.stderr.write(`\nSKIPPED: all tests that need Postgres. ${missing}\n\n`);
 const onPostgres = (...files: string[]): object => ({
   include: missing === null ? files : [],
-  passWithNoTests: missing !== null,
   globalSetup: ['./test/support/global-postgres.ts'],
 });
 const oneByOne = { testTimeout: 60_000, hookTimeout: 60_000, fileParallelism: false };
 
 export default defineConfig({
   test: {
+    passWithNoTests: missing !== null,
     projects: [
       {
         test: {
@@ -52,7 +52,7 @@ export default defineConfig({
             'test/database/{store-contract,resource-store,settle,rls,watch,api-postgres}.test.ts',
             'test/e2e/api-main.test.ts',
           ),
-          env: { VIBN_TEST_POOLER: 'swap' },
+          env: { VIBN_TEST_POOLER: 'swap', VIBN_WATCH_CHANGES: '1000' },
         },
       },
       {

@@ -73,7 +73,8 @@ await tool('oxfmt', ['--check', '.'], tally);
 await tool('oxlint', ['--type-aware'], tally);
 await tool('tsc', ['--noEmit', '-p', '.'], tally);
 await tool('knip', [], tally);
-for (const project of fast ? ['unit'] : ['unit', 'database', 'process', 'simulation']) await tests(project, tally);
+const projects = fast ? ['unit'] : ['unit', 'database', 'pooled', 'process', 'simulation'];
+for (const project of projects) await tests(project, tally);
 
 const skipped = tally.skipped > 0 ? `, ${tally.skipped} skipped` : '';
 process.stdout.write(`\n${tally.passed} passed, ${tally.failed} failed${skipped}\n`);

@@ -1,3 +1,5 @@
+import type { Socket } from 'node:net';
+
 /** Messages of Postgres's protocol 3: a type, a length that counts itself but not the type, the rest. */
 
 /** Cuts a stream into messages. */
@@ -12,6 +14,22 @@ export function cutMessages(hear: (type: string, message: Buffer) => void): (byt
       rest = rest.subarray(end);
       hear(String.fromCharCode(message[0] ?? 0), message);
     }
+  };
+}
+
+/** Writes on a socket, all of one turn of the event loop at once: the server must not wake for each message. */
+export function batchingWriter(socket: Socket): (message: Buffer) => void {
+  let corked = false;
+  return (message) => {
+    if (!corked) {
+      corked = true;
+      socket.cork();
+      process.nextTick(() => {
+        corked = false;
+        socket.uncork();
+      });
+    }
+    socket.write(message);
   };
 }
 

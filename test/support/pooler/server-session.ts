@@ -1,5 +1,5 @@
 import type { LoggedIn } from './server-login.ts';
-import { cutMessages, idleStatus, messageOf } from './messages.ts';
+import { batchingWriter, cutMessages, idleStatus, messageOf } from './messages.ts';
 import { namedIn, parsedOf, renamed, type Prepared } from './prepared.ts';
 
 /** The client that a session is lent to. */
@@ -51,6 +51,7 @@ const answerOf: Readonly<Record<string, string>> = {
 const given: Readonly<Record<string, Buffer>> = { 1: messageOf('1'), 3: messageOf('3') };
 
 export function createServerSession({ socket }: LoggedIn, options: ServerSessionOptions): ServerSession {
+  const write = batchingWriter(socket);
   const awaited: Awaited[] = [];
   const prepared = new Set<string>();
   let borrower: Borrower | null = null;
@@ -61,7 +62,7 @@ export function createServerSession({ socket }: LoggedIn, options: ServerSession
   const pass = (type: string, message: Buffer, more: Partial<Awaited> = {}): void => {
     const ends = answerOf[type];
     if (ends !== undefined) awaited.push({ ends, how: 'pass', preparing: null, ...more });
-    socket.write(message);
+    write(message);
   };
   const answerOurselves = (ends: string): void => {
     awaited.push({ ends, how: 'given', preparing: null });

@@ -4,7 +4,7 @@
  * statements are kept for the client, LISTEN and SET are not; other startup parameters than PgBouncer's are refused.
  */
 import { createServer, type Socket } from 'node:net';
-import { cutMessages, fatalMessage, int32, messageOf, readyMessage } from './messages.ts';
+import { batchingWriter, cutMessages, fatalMessage, int32, messageOf, readyMessage } from './messages.ts';
 import { createPool, type Pool } from './pool.ts';
 import { createPreparedRegistry } from './prepared.ts';
 import { LoginRefused, passwordOf, protocolVersion, startupOf } from './server-login.ts';
@@ -129,7 +129,7 @@ function serveClient(socket: Socket, pool: Pool): (type: string, message: Buffer
   const unsent: [type: string, message: Buffer][] = [];
   const borrower: Borrower = {
     statements: new Map(),
-    write: (message) => void socket.write(message),
+    write: batchingWriter(socket),
     released: () => {
       const own = session;
       session = null;
