@@ -1,7 +1,8 @@
 import { statement } from '#controller/store/statement.ts';
 
 /**
- * Notes the rows of one shard that a replay is to ask: $1 shard, $2 replay, $3 rank by kind as JSON text, $4 kinds of which a Ready
+ * Notes the rows of one shard that a replay is to ask: $1 shard, $2 replay, $3 rank by kind as JSON text (kinds that this build does not
+ * know come last, so that they hold up none that it does), $4 kinds of which a Ready
  * row is finished for good, $5 after this uid, $6 at most so many. Suspended rows are left out. Answers how many rows were noted
  * and the last uid looked at, null when that was the end of the shard.
  */
@@ -22,7 +23,7 @@ seen as materialized (
   order by r.uid limit $6::int
 ),
 chosen as materialized (
-  select r.uid, coalesce(($3::text::jsonb ->> r.kind)::int, 0) as rank
+  select r.uid, coalesce(($3::text::jsonb ->> r.kind)::int, (select count(*)::int from jsonb_object_keys($3::text::jsonb))) as rank
   from seen r cross join wanted
   where (s ->> 'workspace' is null or r.workspace = s ->> 'workspace')
     and (s ->> 'kind' is null or r.kind = s ->> 'kind')

@@ -86,6 +86,21 @@ export function replayContract(makeStores: MakeStores): void {
       expect(await stores().replays.get('r1')).toMatchObject({ ...done, failing: [{ reason: 'NotEmpty', count: 1 }] });
     });
 
+    test('asks rows of kinds that this build does not know after all that it knows', async () => {
+      const unknown = await declare(stores(), 'new', { key: keyOf('new', 'NewerKind') });
+      const last = await declare(stores(), 'last', { key: keyOf('last', 'ObjectDeletion') });
+      for (const uid of [unknown, last]) await pass(stores(), uid);
+      await create('r1');
+      await fill('r1');
+      expect(await ask('r1')).toBe(1);
+      expect([await isDue(stores(), last), await isDue(stores(), unknown)]).toEqual([true, false]);
+      await stores().elapse(1);
+      await pass(stores(), last);
+      expect(await stores().replays.engineCheck('r1')).toBe(1);
+      expect(await ask('r1')).toBe(1);
+      expect(await isDue(stores(), unknown)).toBe(true);
+    });
+
     test('goes on to the next rank when a row of the one before takes too long', async () => {
       await declare(stores(), 'acme', { key: keyOf('acme', 'Workspace') });
       const bucket = await declare(stores(), 'a');

@@ -136,7 +136,8 @@ function fill(
   );
   for (const row of chosen) {
     const asked = { state: 'waiting', askedAt: null, readyBefore: false, readyAfter: false, reason: null } as const;
-    const rank = input.ranks[row.kind] ?? 0;
+    // Kinds that this build does not know come last, so that they hold up none that it does.
+    const rank = input.ranks[row.kind] ?? Object.keys(input.ranks).length;
     replay.items.set(`${input.shard}/${row.uid}`, { shard: input.shard, uid: row.uid, rank, ...asked });
   }
   const isLast = input.shard === shardCount - 1;

@@ -31,6 +31,8 @@ export interface DepotClient {
   readonly worker: string;
   /** Hears of each changing call, directly before it is sent. */
   readonly onSend: (wish: DepotRequest) => void;
+  /** The plan of a Crate throws at the text "boom": a bug, that another build has no more. */
+  readonly buggy: boolean;
 }
 
 const provider = { provider: 'depot', account: 'yard' } as const;
@@ -97,6 +99,7 @@ function crateReconciler(client: DepotClient): Reconciler<typeof crate, SeenCrat
         return acting({ type: 'delete', effect: 'delete', risk: 'guarded', text: '', guard: { etag: seen.etag } });
       }
       const { text } = desired.spec;
+      if (client.buggy && text === 'boom') throw new Error('a bug of this build');
       if (seen === null) return acting({ type: 'create', effect: 'create', risk: 'free', text });
       if (seen.text === text) return { verdict: 'converged' };
       return acting({ type: 'update', effect: 'update', risk: 'free', text, guard: { etag: seen.etag } });

@@ -20,7 +20,8 @@ export const shortOptions: OptionsInput = {
     leaseMs: 1_500,
     renewEveryMs: 400,
     pollMs: 100,
-    passMs: 4_000,
+    // Longer than a pass that is frozen for a lease and still holds it: it would be broken off, and parked.
+    passMs: 12_000,
     passMarginMs: 1_000,
     unknownFirstMs: 200,
     unknownMaxMs: 1_000,
@@ -55,6 +56,7 @@ export interface Site extends AsyncDisposable {
 
 export interface WorkerMore {
   readonly kinds?: readonly string[];
+  readonly buggy?: boolean;
   readonly buildId?: string;
   readonly options?: OptionsInput;
   readonly flags?: readonly string[];
@@ -107,8 +109,17 @@ export async function createSite(workspaces: readonly string[] = ['acme']): Prom
 }
 
 function startWorker(name: string, more: WorkerMore & { readonly url: string; readonly depot: string }): Worker {
-  const { url, depot, kinds = depotKinds, buildId = 'newest', options = shortOptions, flags = [], env = {} } = more;
-  const input: WorkerInput = { name, url, depot, kinds, buildId, options };
+  const {
+    url,
+    depot,
+    kinds = depotKinds,
+    buggy = false,
+    buildId = 'newest',
+    options = shortOptions,
+    flags = [],
+    env = {},
+  } = more;
+  const input: WorkerInput = { name, url, depot, kinds, buggy, buildId, options };
   const child = startChild({
     script: 'test/support/process/worker.main.ts',
     env: { ...env, WORKER: JSON.stringify(input) },

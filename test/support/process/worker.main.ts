@@ -26,6 +26,8 @@ export interface WorkerInput {
   readonly url: string;
   readonly depot: string;
   readonly kinds: readonly string[];
+  /** Its Crate throws at the text "boom". */
+  readonly buggy: boolean;
   readonly buildId: string;
   readonly options: z.input<typeof optionsSchema>;
 }
@@ -79,7 +81,7 @@ await runRole({
       providers: createSqlProviderStore({ sql }),
       replays: createSqlReplayStore({ sql, signals }),
       signals,
-      registry: depotReconcilers({ url: input.depot, worker: input.name, onSend }, input.kinds),
+      registry: depotReconcilers({ url: input.depot, worker: input.name, onSend, buggy: input.buggy }, input.kinds),
       clock,
       rng,
       log,
