@@ -4,6 +4,7 @@ import path from 'node:path';
 import postgres from 'postgres';
 import { systemClock, systemRng, type Clock, type Rng } from '#controller/clock.ts';
 import { ensureRoles, type RolePasswords } from './roles.ts';
+import { statementsOf } from './sql-script.ts';
 
 export interface MigrateOptions {
   /** The owner's: creates roles, or is their admin. */
@@ -112,7 +113,7 @@ function checkUnchanged(migration: Migration, checksum: string | undefined): voi
 async function apply(sql: postgres.Sql, migration: Migration): Promise<void> {
   try {
     await sql.begin(async (tx) => {
-      await tx.unsafe(migration.text).simple();
+      for (const statement of statementsOf(migration.text)) await tx.unsafe(statement).simple();
       await tx`insert into schema_migrations values (${migration.name}, ${migration.checksum}, statement_timestamp())`;
     });
   } catch (error) {

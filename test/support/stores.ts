@@ -1,3 +1,4 @@
+import { inject } from 'vitest';
 import type { ResourceStore } from '#controller/store/resource-store.ts';
 import { createSqlEngineStore } from '#controller/store/sql-engine-store.ts';
 import { createSqlProviderStore } from '#controller/store/sql-provider-store.ts';
@@ -67,12 +68,14 @@ function withOwners(db: TestDatabase, resources: ResourceStore): ResourceStore {
   };
 }
 
-/** Resolves once `count` sessions of the database wait for a lock: asked again and again, not slept for. */
+/** Resolves once `count` sessions of the database wait for a lock, on any node of a cluster: asked again and again, not slept for. */
 export async function sessionsWaiting(db: TestDatabase, count: number): Promise<void> {
+  const here = `select count(*)::int as waiting from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock'`;
+  const everywhere = `select sum(result::int)::int as waiting from run_command_on_all_nodes($$${here}$$)`;
+  const query = inject('citusWorkers').length === 0 ? here : everywhere;
   for (let waiting = 0; waiting < count;) {
-    const [row] = await db.owner<{ waiting: number }[]>`
-      select count(*)::int as waiting from pg_stat_activity
-      where datname = current_database() and wait_event_type = 'Lock'`;
+    const [row] = await db.owner.unsafe<{ waiting: number }[]>(query);
     waiting = row?.waiting ?? 0;
   }
 }
