@@ -33,6 +33,24 @@ describe('the breaker', () => {
     expect(gateway.state('gcs', 'p1').breaker).toBe('open');
   });
 
+  it('does not count calls that hang while others are answered', async () => {
+    const { clock, gateway } = build();
+    const hang = (): Promise<unknown> =>
+      Promise.allSettled(
+        [1, 2, 3, 4, 5].map(() => gateway.call(request({ send: () => new Promise(() => undefined) }))),
+      );
+    const hanging = hang();
+    await clock.advance(10_000);
+    await gateway.call(request());
+    await clock.advance(20_000);
+    await hanging;
+    expect(gateway.state('gcs', 'p1').breaker).toBe('closed');
+    const alone = hang();
+    await clock.advance(30_000);
+    await alone;
+    expect(gateway.state('gcs', 'p1').breaker).toBe('open');
+  });
+
   it('starts counting anew after a success', async () => {
     const world = build();
     await fail(world, 'unavailable', 4);

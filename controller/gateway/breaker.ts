@@ -1,4 +1,5 @@
 import { ProviderError } from '#controller/contract.ts';
+import type { Clock } from '#controller/clock.ts';
 import type { Logger } from '#controller/log.ts';
 import type { GatewayOptions } from '#controller/options.ts';
 import type { ProviderReport, ProviderStore } from '#controller/store/provider-store.ts';
@@ -13,14 +14,24 @@ import type { AccountName } from './tokens.ts';
  * B1  The count of consecutive failures and the breaker live in the store, so that all replicas act on the same facts.
  * B2  A success is reported only where it changes something (failures counted, or open): else each call would write one hot row.
  * B3  An answer that refuses the request proves that the provider is up; it closes nothing that was opened over a credential.
- * B4  A report that fails never changes the outcome of the call.
+ * B4  Unavailability counts only if nothing succeeded here since the call began: one row in a hundred that hangs, of calls that end
+ *     together, is not a provider that is down.
+ * B5  A report that fails never changes the outcome of the call.
  */
 export interface Breaker {
-  /** Takes note of how a call ended (`null`: it succeeded); a 429 holds the account for all replicas. Never rejects. */
-  ended(name: AccountName, failure: { readonly error: unknown } | null): Promise<void>;
+  /** Takes note of how a call ended; a 429 holds the account for all replicas. Never rejects. */
+  ended(name: AccountName, call: EndedCall): Promise<void>;
+}
+
+export interface EndedCall {
+  /** null: it succeeded. */
+  readonly failure: { readonly error: unknown } | null;
+  /** Monotonic ms. */
+  readonly startedAt: number;
 }
 
 export interface BreakerInput {
+  readonly clock: Pick<Clock, 'monotonic'>;
   readonly providers: Pick<ProviderStore, 'report' | 'block'>;
   readonly states: AccountStates;
   readonly options: GatewayOptions;
@@ -51,7 +62,11 @@ export function holdMs(error: unknown, options: GatewayOptions): number {
   return Math.min(Math.max(asked ?? options.blockDefaultMs, 1), options.blockMaxMs);
 }
 
-export function createBreaker({ providers, states, options, log, onClosed }: BreakerInput): Breaker {
+export function createBreaker({ clock, providers, states, options, log, onClosed }: BreakerInput): Breaker {
+  /** Monotonic ms of the last success here, by account. */
+  const succeededAt = new Map<string, number>();
+  const keyOf = ({ provider, account }: AccountName): string => `${provider}/${account}`;
+
   const report = async (name: AccountName, outcome: ProviderReport['outcome']): Promise<void> => {
     const opensAt = outcome === 'credential' ? options.opensAtCredential : options.opensAtUnavailable;
     const { row, opened, closed } = await providers.report({ ...name, outcome, opensAt });
@@ -79,20 +94,22 @@ export function createBreaker({ providers, states, options, log, onClosed }: Bre
     await providers.block({ ...name, forMs });
   };
 
-  const note = async (name: AccountName, failure: { readonly error: unknown } | null): Promise<void> => {
-    if (failure === null) return succeeded(name, 'ok');
+  const note = async (name: AccountName, { failure, startedAt }: EndedCall): Promise<void> => {
+    if (failure === null) {
+      succeededAt.set(keyOf(name), clock.monotonic());
+      return succeeded(name, 'ok');
+    }
     const verdict = verdictOf(failure.error);
     if (verdict === null) return;
     if (verdict === 'answered') return succeeded(name, 'answered');
     if (verdict === 'throttled') return hold(name, failure.error);
+    if (verdict === 'unavailable' && (succeededAt.get(keyOf(name)) ?? -Infinity) > startedAt) return;
     await report(name, verdict);
   };
 
   return {
-    async ended(name, failure) {
-      await note(name, failure).catch((error: unknown) =>
-        log.warn({ error, ...name }, 'Provider state was not reported'),
-      );
+    async ended(name, call) {
+      await note(name, call).catch((error: unknown) => log.warn({ error, ...name }, 'Provider state was not reported'));
     },
   };
 }

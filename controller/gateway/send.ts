@@ -52,12 +52,12 @@ export function createSender({ breaker, clock, options, log, metrics }: SenderIn
       });
       measure(request, startedAt, null);
       // Not awaited: what `keep` takes of the reply must be written before anything else.
-      void breaker.ended({ provider, account }, null);
+      void breaker.ended({ provider, account }, { failure: null, startedAt });
       return reply;
     } catch (error) {
       measure(request, startedAt, { error });
       // Awaited: the pass that settles this failure must see the breaker that it opened.
-      await breaker.ended({ provider, account }, { error });
+      await breaker.ended({ provider, account }, { failure: { error }, startedAt });
       throw isRefusedByRate(error) ? new Throttled(holdMs(error, options)) : error;
     }
   };

@@ -52,7 +52,11 @@ export const providerFaults = [
 ] as const;
 export const readFaults = ['lose-request', 'lose-reply', 'refuse', 'throttle', 'slow', 'stale', 'false-empty'] as const;
 export const storeFaults = ['unavailable', 'commit-unknown', 'slow-commit'] as const;
-export type Fault = (typeof providerFaults)[number] | (typeof readFaults)[number] | (typeof storeFaults)[number];
+export type Fault =
+  | (typeof providerFaults)[number]
+  | (typeof readFaults)[number]
+  | (typeof storeFaults)[number]
+  | 'forbid';
 
 /** Decides what befalls an effect; null: nothing. */
 export type FaultPlan = (effect: Effect) => Fault | null;
@@ -82,6 +86,8 @@ export function faultError(fault: Fault, send: { op: string }, rng: SeededRng): 
   switch (fault) {
     case 'refuse':
       return provider('unavailable', 'ProviderUnavailable', { outcome: 'not-done', code: '503' });
+    case 'forbid':
+      return provider('credential', 'PermissionDenied', { outcome: 'not-done', code: '403' });
     case 'throttle':
       return provider('throttled', 'RateLimited', {
         outcome: 'not-done',
@@ -102,7 +108,7 @@ export function faultError(fault: Fault, send: { op: string }, rng: SeededRng): 
 }
 
 function provider(
-  verdict: 'unavailable' | 'throttled' | 'retryable',
+  verdict: 'unavailable' | 'throttled' | 'retryable' | 'credential',
   reason: string,
   rest: { outcome: 'not-done' | 'unknown'; code: string; retryAfterMs?: number },
 ): ProviderError {

@@ -82,6 +82,7 @@ export function performFault<T>(stage: Stage, { effect, send, caller }: Performa
       if (rng.chance(0.5)) quietly(execute);
       return refuse(stage, { send, caller }, fault);
     case 'refuse':
+    case 'forbid':
     case 'throttle':
     case 'unavailable':
       return refuse(stage, { send, caller }, fault);

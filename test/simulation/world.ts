@@ -3,6 +3,7 @@ import type { AnyReconciler } from '#controller/contract.ts';
 import type { Logger } from '#controller/log.ts';
 import { createMetrics } from '#controller/metrics.ts';
 import { createOptions } from '#controller/options.ts';
+import type { Options } from '#controller/options.ts';
 import { createRegistry } from '#reconcilers/registry.ts';
 import { storedReady } from '#resources/conditions.ts';
 import { createKindRegistry } from '#resources/registry.ts';
@@ -55,6 +56,8 @@ export interface WorldOptions {
   readonly order?: BareWorldOptions['order'];
   /** See OracleOptions. */
   readonly duplicatesAllowed?: boolean;
+  /** Ten thousand rows, at the options that a controller runs with: the oracles, which look at all there is at every step, look away. */
+  readonly crowd?: boolean;
 }
 
 /** All scenarios; a registered kind without one is an error of the suites. */
@@ -78,6 +81,8 @@ function reconcilersOf(clouds: Clouds, call: Ports['call']): readonly AnyReconci
   ];
 }
 
+/** As a controller runs, but that it polls and looks for work of its own less often: an hour passes here. */
+const crowdOptions = createOptions({ engine: { pollMs: 5_000 }, sweep: { everyMs: 21_600_000 } });
 // Background loops as slow as they may be: months pass here. What they do is the same.
 const options = createOptions({
   engine: { pollMs: 60_000 },
@@ -92,7 +97,7 @@ const epochMs = Date.UTC(2026, 10, 20, 8);
 /** Known to the database from the beginning: a build's first start wakes all shards, which is not what suites are about. */
 const buildId = 'build-1';
 
-function bootOf(clouds: Clouds): Boot {
+function bootOf(clouds: Clouds, options: Options): Boot {
   return (ports) => {
     const { store, providers, replays, signals, clock, rng, worker } = ports;
     return createEngine({
@@ -127,23 +132,26 @@ function plainError(_key: string, value: unknown): unknown {
     : value;
 }
 
+const blind: Truth = { check: () => undefined };
+
 /** A world without a worker yet. The same seed, and the same calls on it, give the same effects. */
 export function createWorld(input: WorldOptions): World {
-  const { seed, clock = createTimeline(), duplicatesAllowed = false, store, rng } = input;
+  const { seed, clock = createTimeline(), duplicatesAllowed = false, crowd = false, store, rng } = input;
   const clouds = input.cloud ?? createClouds(seed, () => epochMs + clock.elapsed());
   const bare = createBareWorld({
     seed,
     clock,
     epochMs,
     order: input.order ?? 'fifo',
-    boot: bootOf(clouds),
+    boot: bootOf(clouds, crowd ? crowdOptions : options),
+    ...(crowd ? { latencyMs: 1 } : {}),
     ...(store === undefined ? {} : { store }),
     ...(rng === undefined ? {} : { rng }),
   });
   bare.db.engines.add(buildId);
   const kinds = createKindRegistry(reconcilersOf(clouds, () => new Promise(() => undefined)).map((one) => one.kind));
   const agent = createAgent(bare, kinds);
-  const truth = watchOracles({ world: bare, clouds, scenarios, duplicatesAllowed });
+  const truth = crowd ? blind : watchOracles({ world: bare, clouds, scenarios, duplicatesAllowed });
   const prepare = async (scenario: Scenario): Promise<void> => {
     await agent.apply(workspaceKey, { undoWindowHours: 0 });
     bare.startWorker('w1');

@@ -1,6 +1,7 @@
 import { contradiction } from './contradiction.ts';
 import { crashEverywhere } from './crash-everywhere.ts';
 import { flakyReads, laggyProvider, missedEvents, staleReads } from './histories.ts';
+import { crowd } from './crowd.ts';
 import { liveness } from './liveness.ts';
 import { lostWakes } from './lost-wakes.ts';
 import { once } from './once.ts';
@@ -31,5 +32,6 @@ export const suites: readonly Suite[] = [
   contradiction,
   liveness,
   lostWakes,
+  crowd,
   storm,
 ];
