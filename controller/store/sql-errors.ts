@@ -21,6 +21,15 @@ export class StoreUnavailable extends Error {
   }
 }
 
+/** The connection went while no statement was under way on it: nothing was sent. */
+export class SessionGone extends Error {
+  override readonly name = 'SessionGone';
+  readonly code = 'CONNECTION_CLOSED';
+  constructor() {
+    super('The connection to the database is gone.');
+  }
+}
+
 /**
  * What an error says about the statement that failed.
  * `aborted`: it was rolled back, and another try may succeed. `lost`: the connection went, so nobody knows.

@@ -7,12 +7,16 @@ export type Driver = postgres.Sql<any>;
 /** One connection of the pool, held by one call at a time. */
 export interface Session {
   readonly driver: Driver;
+  /** It has answered something: connected, and free of what the driver does while it connects. */
+  connected: boolean;
+  /** Its connection is gone, or must not be used again: nothing is sent on it any more. */
+  dead: boolean;
 }
 
 export interface Sessions {
   /** Lends a session: an idle one, a new one, or the next to come back. Rejects only when the pool ends. */
   take(): Promise<Session>;
-  /** Gives it back, or with `lost` throws it away. */
+  /** Gives it back, or with `lost`, or if it is dead, throws it away. */
   give(session: Session, how: 'whole' | 'lost'): void;
   /** Throws away this session and all that are idle: what one has suffered, the others may have too. */
   refresh(session: Session | null): void;
@@ -26,37 +30,30 @@ class PoolEnded extends Error {
   readonly code = 'CONNECTION_ENDED';
 }
 
-interface Held extends Session {
-  closed: boolean;
-}
-
 /**
  * A pool of drivers with one connection each, none of which ever reconnects. postgres.js 3.4.9 has a pool of its own, but a connection
  * that closes with bytes unsent keeps them, and is stuck or sends garbage after it reconnects.
  */
 export function createSessions(max: number, open: (onclose: () => void) => Driver): Sessions {
-  const idle: Held[] = [];
-  const all = new Set<Held>();
+  const idle: Session[] = [];
+  const all = new Set<Session>();
   const waiting: { resolve: (session: Session) => void; reject: (error: Error) => void }[] = [];
   let ended = false;
 
-  const openOne = (): Held => {
-    const held: Held = { closed: false, driver: open(() => discard(held)) };
+  const openOne = (): Session => {
+    const held: Session = { connected: false, dead: false, driver: open(() => discard(held)) };
     all.add(held);
     return held;
   };
-  const discard = (held: Held): void => {
-    if (held.closed) return;
-    held.closed = true;
-    all.delete(held);
+  const discard = (held: Session): void => {
+    held.dead = true;
+    if (!all.delete(held)) return;
     const index = idle.indexOf(held);
     if (index >= 0) idle.splice(index, 1);
     void held.driver.end({ timeout: 0 });
     const next = ended ? undefined : waiting.shift();
     next?.resolve(openOne());
   };
-  const find = (session: Session): Held | undefined => [...all].find((held) => held === session);
-
   return {
     take: () => {
       if (ended) return Promise.reject(new PoolEnded('the pool has ended'));
@@ -65,17 +62,15 @@ export function createSessions(max: number, open: (onclose: () => void) => Drive
       return new Promise((resolve, reject) => waiting.push({ resolve, reject }));
     },
     give: (session, how) => {
-      const held = find(session);
-      if (held === undefined) return;
-      if (how === 'lost') return discard(held);
+      if (!all.has(session)) return;
+      if (how === 'lost' || session.dead) return discard(session);
       const next = waiting.shift();
-      if (next === undefined) idle.push(held);
-      else next.resolve(held);
+      if (next === undefined) idle.push(session);
+      else next.resolve(session);
     },
     refresh: (session) => {
       for (const held of idle.splice(0)) discard(held);
-      const mine = session === null ? undefined : find(session);
-      if (mine !== undefined) discard(mine);
+      if (session !== null) discard(session);
     },
     end: async (seconds) => {
       ended = true;

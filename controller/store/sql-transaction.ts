@@ -1,13 +1,16 @@
 import type postgres from 'postgres';
-import { CommitUnknown, fateOf, sessionDied } from './sql-errors.ts';
-import type { Driver } from './sql-sessions.ts';
-import { statement, type Param, type Runner, type StatementText } from './statement.ts';
+import { CommitUnknown, fateOf, SessionGone, sessionDied } from './sql-errors.ts';
+import type { Driver, Session } from './sql-sessions.ts';
+import type { Param, Runner, StatementText } from './statement.ts';
 
 export type Timed = <T>(name: string, send: () => Promise<T>) => Promise<T>;
 
 /** A transaction under way. */
 export interface Tx extends Runner {
-  /** SET LOCAL of what the row-level policies read. Throws a RangeError for anything but letters, digits, "_" and "-". */
+  /**
+   * SET LOCAL of what the row-level policies read, sent with BEGIN: before any statement. Throws a RangeError for anything but letters,
+   * digits, "_" and "-".
+   */
   setLocal(setting: 'vibn.workspace' | 'vibn.key', value: string): void;
   /** The closing statement: sent together with COMMIT, so that locks are held for one round trip less. */
   closeWith(write: () => Promise<unknown>): void;
@@ -31,14 +34,9 @@ export class TryAgain extends Error {
   }
 }
 
-const currentXact = statement<[], { xid: string }>({
-  name: 'current_xact',
-  text: `select pg_current_xact_id()::text as xid`,
-});
-
 /** Sends one statement on a pool or a reserved session, prepared under a name of the driver's own. */
 export async function send<Row>(
-  session: Driver | InTransaction,
+  session: Driver,
   query: StatementText,
   params: readonly Param[],
 ): Promise<readonly Row[]> {
@@ -46,55 +44,51 @@ export async function send<Row>(
 }
 
 /**
- * One attempt of a transaction. COMMIT goes with the closing statement.
+ * One attempt of a transaction. BEGIN goes with the first statement, COMMIT with the closing one.
  * Throws TryAgain if it was rolled back, CommitUnknown if nobody knows, or what `body` threw after a rollback.
  */
-export async function transact<T>(driver: Driver, input: TransactionInput<T>): Promise<T> {
-  const session = await openTransaction(driver, input);
-  const xid = input.lookUp === null ? null : session.note(currentXact(session.tx));
-  let value: T;
+export async function transact<T>(session: Session, input: TransactionInput<T>): Promise<T> {
+  const transaction = createTransaction(await reserve(session), session, input);
   try {
-    value = await input.body(session.tx);
-    session.mustBeWhole();
-  } catch (error) {
-    await session.rollback();
-    throw fateOf(error) === 'final' ? error : new TryAgain(error);
+    let value: T;
+    try {
+      value = await input.body(transaction.tx);
+      transaction.mustBeWhole();
+    } catch (error) {
+      await transaction.rollback();
+      throw fateOf(error) === 'final' ? error : new TryAgain(error);
+    }
+    const failure = await transaction.commit();
+    if (failure === null) return value;
+    if (failure.fate === 'final') throw failure.error;
+    if (failure.fate === 'aborted' || input.repeatable) throw new TryAgain(failure.error);
+    const xid = await transaction.xid();
+    const outcome = xid === null ? null : ((await input.lookUp?.(xid)) ?? null);
+    if (outcome === 'committed') return value;
+    throw outcome === 'aborted' ? new TryAgain(failure.error) : new CommitUnknown(input.name, failure.error);
+  } finally {
+    transaction.release();
   }
-  const failure = await session.commit();
-  if (failure === null) return value;
-  if (failure.fate === 'final') throw failure.error;
-  if (failure.fate === 'aborted' || input.repeatable) throw new TryAgain(failure.error);
-  const outcome = (await foundOut(input, xid)) ?? 'unknown';
-  if (outcome === 'committed') return value;
-  throw outcome === 'aborted' ? new TryAgain(failure.error) : new CommitUnknown(input.name, failure.error);
-}
-
-async function foundOut<T>(
-  input: TransactionInput<T>,
-  xid: Promise<readonly { xid: string }[]> | null,
-): Promise<'committed' | 'aborted' | null> {
-  const id = (await xid?.catch(() => null))?.[0]?.xid;
-  return id === undefined ? null : ((await input.lookUp?.(id)) ?? null);
 }
 
 // oxlint-disable-next-line typescript/no-explicit-any -- the names of our types are not used
-type InTransaction = postgres.TransactionSql<any>;
+type Reserved = postgres.ReservedSql<any>;
 
 /**
- * A session inside a transaction; it is an ordinary one again when the server says that no transaction is open. The driver's own ending
- * (COMMIT in a round trip of its own; a ROLLBACK even on a dead socket, S4) is kept from running by a body that never ends.
- * Nothing was done yet when this fails, so any failure but a final one may be tried again.
+ * The session's connection for as long as a transaction lasts. What the driver queues on a reserved connection is forgotten with it,
+ * where its pool would send it on the next one, outside of any transaction. Nothing was done yet when this fails, so any failure but a
+ * final one may be tried again.
  */
-async function begin(driver: Driver): Promise<InTransaction> {
-  const opened = Promise.withResolvers<InTransaction>();
-  const endless = new Promise<never>(() => undefined);
-  driver
-    .begin((session) => {
-      opened.resolve(session);
-      return endless;
-    })
-    .catch((error: unknown) => opened.reject(fateOf(error) === 'final' ? error : new TryAgain(error)));
-  return await opened.promise;
+async function reserve(session: Session): Promise<Reserved> {
+  try {
+    // Without type queries a connection that is still to be made can not be reserved: the driver forgets who waits for it.
+    if (!session.connected) await session.driver.unsafe('select 1');
+    session.connected = true;
+    if (session.dead) throw new SessionGone();
+    return await session.driver.reserve();
+  } catch (error) {
+    throw fateOf(error) === 'final' ? error : new TryAgain(error);
+  }
 }
 
 interface Failure {
@@ -102,9 +96,9 @@ interface Failure {
   readonly error: unknown;
 }
 
-async function openTransaction<T>(driver: Driver, { name, timed }: TransactionInput<T>) {
-  const reserved = await begin(driver);
-  let dead = false;
+function createTransaction<T>(reserved: Reserved, session: Session, { name, timed, lookUp }: TransactionInput<T>) {
+  const settings: string[] = [];
+  let begun: Promise<unknown> | null = null;
   let failed: { error: unknown } | null = null;
   let closing: (() => Promise<unknown>) | null = null;
   const death = Promise.withResolvers<never>();
@@ -112,27 +106,36 @@ async function openTransaction<T>(driver: Driver, { name, timed }: TransactionIn
 
   /**
    * Nothing may go unhandled; after a failure nothing more is sent on a dead session (S4), and all that waits on it fails at once:
-   * the driver forgets statements that it had queued behind the one that failed.
+   * the driver forgets statements that it had queued behind the one that failed. The connection is asked after in the same turn in
+   * which the driver writes to it: it ends the process if that is gone.
    */
-  const note = <R>(sent: Promise<R>): Promise<R> => {
+  const note = <R>(sending: () => Promise<R>): Promise<R> => {
+    const sent = session.dead ? Promise.reject(new SessionGone()) : sending();
     const noted = Promise.race([sent, death.promise]);
     noted.catch((error: unknown) => {
       failed ??= { error };
       if (!sessionDied(error)) return;
-      dead = true;
+      session.dead = true;
       death.reject(error);
     });
     return noted;
   };
-  const plain = (text: string): Promise<unknown> => note(reserved.unsafe(text).execute());
+  const plain = (text: string): Promise<unknown> => note(() => reserved.unsafe(text).execute());
+  /** One message: it costs no round trip of its own. The last of its results names the transaction, if it can be asked after. */
+  const begin = (): void => {
+    const asked = lookUp === null ? [] : ['select pg_current_xact_id()::text as xid'];
+    begun ??= plain(['begin', ...settings, ...asked].join('; '));
+  };
   const tx: Tx = {
     run: (query, params) => {
+      begin();
       if (failed !== null) return Promise.reject(failed.error);
-      return note(timed(query.name, () => send(reserved, query, params)));
+      return note(() => timed(query.name, () => send(reserved, query, params)));
     },
     setLocal: (setting, value) => {
+      if (begun !== null) throw new Error(`${setting} is set before the first statement`);
       if (!/^[\w-]+$/.test(value)) throw new RangeError(`${setting} must be letters, digits, "_" or "-": ${value}`);
-      void plain(`set local ${setting} = '${value}'`);
+      settings.push(`set local ${setting} = '${value}'`);
     },
     closeWith: (write) => {
       closing = write;
@@ -140,21 +143,32 @@ async function openTransaction<T>(driver: Driver, { name, timed }: TransactionIn
   };
   return {
     tx,
-    note,
     /** A failure that the body swallowed has aborted the transaction all the same. */
     mustBeWhole: () => {
       if (failed !== null) throw failed.error;
     },
     rollback: async () => {
-      if (!dead) await plain('rollback').catch(() => undefined);
+      if (begun !== null && !session.dead) await plain('rollback').catch(() => undefined);
     },
     /** Sends the closing statement and COMMIT together. Null: committed. */
     commit: async (): Promise<Failure | null> => {
-      const written = closing === null ? null : note(closing());
-      const committed = note(timed(`commit_${name}`, async () => await reserved.unsafe('commit')));
-      const results = await Promise.allSettled([written, committed]);
+      // Only a transaction whose name is known can be asked after.
+      if (lookUp !== null) await begun?.catch(() => undefined);
+      const written = closing === null ? null : closing();
+      written?.catch(() => undefined);
+      if (begun === null) return null;
+      const committed = note(() => timed(`commit_${name}`, async () => await reserved.unsafe('commit')));
+      const results = await Promise.allSettled([begun, written, committed]);
       const rejected = results.find((result) => result.status === 'rejected');
       return rejected === undefined ? null : { fate: fateOf(rejected.reason), error: rejected.reason };
+    },
+    /** Names the transaction to `lookUp`; null: it never began. */
+    xid: async (): Promise<string | null> => {
+      const results = (await begun?.catch(() => null)) as readonly (readonly { readonly xid?: string }[])[] | null;
+      return results?.at(-1)?.[0]?.xid ?? null;
+    },
+    release: () => {
+      if (!session.dead) reserved.release();
     },
   };
 }

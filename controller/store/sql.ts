@@ -78,7 +78,7 @@ export function connect(options: SqlOptions): Sql {
   const sessions = createSessions(options.max, (onclose) => openDriver(options, onclose));
 
   /** One call: tries until it succeeds, fails for good, or the deadline is over (S2). */
-  const call = async <T>(name: string, attempt: (driver: Driver) => Promise<T>): Promise<T> => {
+  const call = async <T>(name: string, attempt: (session: Session) => Promise<T>): Promise<T> => {
     const state: { over: boolean; session: Session | null } = { over: false, session: null };
     const cancel = options.clock.after(deadlineMs, () => {
       state.over = true;
@@ -97,7 +97,7 @@ export function connect(options: SqlOptions): Sql {
   };
 
   const run = <Row>(query: StatementText, params: readonly Param[]): Promise<readonly Row[]> =>
-    call(query.name, async (driver) => {
+    call(query.name, async ({ driver }) => {
       try {
         return await timed(query.name, () => send<Row>(driver, query, params));
       } catch (error) {
@@ -122,8 +122,8 @@ export function connect(options: SqlOptions): Sql {
   return {
     run,
     transaction: (name, body, { resolveCommit = false, repeatable = false } = {}) =>
-      call(name, (driver) =>
-        transact(driver, { name, body, timed, repeatable, lookUp: resolveCommit ? lookUp : null }),
+      call(name, (session) =>
+        transact(session, { name, body, timed, repeatable, lookUp: resolveCommit ? lookUp : null }),
       ),
     end: () => {
       cancelWatch();
@@ -154,7 +154,7 @@ function watchStuck({ clock, rng, stuckMs = stuckMsDefault }: SqlOptions, runner
 async function lent<T>(
   sessions: Sessions,
   state: { readonly over: boolean; session: Session | null },
-  attempt: (driver: Driver) => Promise<T>,
+  attempt: (session: Session) => Promise<T>,
 ): Promise<T | TryAgain> {
   const session = await sessions.take();
   // It may have waited for one until after its deadline.
@@ -164,7 +164,7 @@ async function lent<T>(
   }
   state.session = session;
   try {
-    const result = await attempt(session.driver);
+    const result = await attempt(session);
     sessions.give(session, 'whole');
     return result;
   } catch (error) {
