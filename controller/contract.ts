@@ -232,7 +232,11 @@ export interface CallOptions<Reply> {
   readonly location?: string;
   /** Own deadline in ms, at most the kind's maxCallMs, which is the default. */
   readonly timeoutMs?: number;
-  /** What of the reply must never be lost; written to the intent before anything else happens. */
+  /**
+   * What of the reply must never be lost; written to the intent before anything else happens, IN THE CLEAR. No secret may be in it: one
+   * that a reply tells goes to the sealed table `secrets`, whose door comes with the first kind that has one. The simulated world looks
+   * for secrets of its clouds in everything that a kind leaves behind (O11).
+   */
   readonly keep?: (reply: Reply) => Json;
 }
 

@@ -244,9 +244,10 @@ function createTruth({ world, clouds, scenarios }: OracleOptions): Truth & { loo
 export function checkSecrets(world: BareWorld): void {
   const tables = tablesOf(world);
   for (const row of tables?.rows.values() ?? []) {
-    const shown = JSON.stringify([row.status, row.conditions, tables?.passes.get(row.uid) ?? []]);
+    const left = [tables?.passes, tables?.intents, tables?.operations].map((table) => table?.get(row.uid) ?? []);
+    const shown = JSON.stringify([row.status, row.conditions, ...left]);
     if (shown.includes('canary-'))
-      throw new Violation(`O11: a secret is in what can be read of ${row.kind} ${row.name}`);
+      throw new Violation(`O11: a secret is in what was stored of ${row.kind} ${row.name}`);
   }
   if (world.logged().some((line) => line.includes('canary-'))) throw new Violation('O11: a secret was logged');
 }

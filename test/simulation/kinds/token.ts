@@ -29,7 +29,7 @@ interface SeenToken {
 export interface TokenObserved {
   readonly now: number;
   readonly seen: readonly SeenToken[];
-  /** Ids whose secret was kept, newest last. */
+  /** Ids whose reply, and so secret, was heard, newest last. */
   readonly kept: readonly string[];
   /** Nonces on the way: their reply may still come. */
   readonly open: readonly string[];
@@ -78,7 +78,7 @@ export function createTokenReconciler(client: TinyClient): Reconciler<TokenKind,
   };
 }
 
-/** What the intents tell: ids whose secret we hold, and what is on the way. */
+/** What the intents tell: ids whose secret was told to us, and what is on the way. */
 function remembered(target: Target<TokenKind>): Omit<TokenObserved, 'now' | 'seen'> {
   const creates = target.intents.filter((intent) => intent.effect.startsWith('create:'));
   const done = creates.filter((intent) => intent.state === 'done');
@@ -102,7 +102,7 @@ function keptId(intent: Intent): string | null {
   return typeof id === 'string' ? id : null;
 }
 
-/** The token in use: seen, and its secret is ours. */
+/** The token in use: seen, and its secret was told to us. */
 function current(observed: TokenObserved): SeenToken | undefined {
   const newest = observed.kept.findLast((id) => observed.seen.some((one) => one.id === id));
   return observed.seen.find((one) => one.id === newest);
@@ -155,7 +155,13 @@ async function applyToken(
     case 'create': {
       const { label, scopes } = action;
       const nonce = ctx.intent?.nonce ?? '';
-      const options = { ...call, op: 'tokens.create', safety: 'once', location: tinyLocation, keep: asJson } as const;
+      const options = {
+        ...call,
+        op: 'tokens.create',
+        safety: 'once',
+        location: tinyLocation,
+        keep: withoutSecret,
+      } as const;
       await ctx.call(options, (signal) =>
         client.write('tokens.create', { uid, signal }, (cloud) =>
           cloud.createToken({ uid, nonce, label, scopes, location: tinyLocation }),
@@ -178,6 +184,7 @@ async function applyToken(
   }
 }
 
-function asJson(reply: { id: string; secret: string }): JsonObject {
-  return { id: reply.id, secret: reply.secret };
+/** Of the reply: never the secret. That there is an id says that it was told to us. */
+function withoutSecret({ id }: { readonly id: string }): JsonObject {
+  return { id };
 }
