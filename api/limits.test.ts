@@ -50,6 +50,15 @@ describe('parseBody', () => {
     );
   });
 
+  it.each([
+    ['{"a":1,"a":2}', 'VALIDATION : A key stands twice in one object of the body.'],
+    ['{"a":[{"b":1},{"b":{},"\\u0062":2}]}', 'VALIDATION : A key stands twice in one object of the body.'],
+    ['{"a":[{"b":1},{"b":2}],"b":"a:1,a:2"}', null],
+    ['{"a":[1e308,-1e400]}', 'VALIDATION a[1]: The number is larger than a number can be here.'],
+  ])('%s → %s: what is read is what was sent', (text, expected) => {
+    expect(refusal(() => parseBody(text, { ...limits, keysMax: 9 }, false))).toBe(expected);
+  });
+
   it('does not let many small objects outside a list begin the count anew', () => {
     const many = Object.fromEntries(Array.from({ length: 4 }, (_, index) => [`k${index}`, {}]));
     expect(refusal(() => parseBody(JSON.stringify({ a: many }), limits, false))).toContain('3 keys');

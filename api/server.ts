@@ -1,4 +1,5 @@
 // Flow step 1 of 10: request. Before: the caller. After: api/admission/chain.ts.
+import { isUtf8 } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { resolveResponse } from '@trpc/server/http';
@@ -36,6 +37,9 @@ export interface ApiServerInput extends Omit<ApiDeps, 'feed' | 'auth' | 'rowCoun
   readonly ready: () => Promise<void>;
 }
 
+/** How often requests are looked for that have not arrived completely in time. */
+const lateLookMs = 1_000;
+
 /** Makes the server; it does not listen yet. Closing it ends open watches and waits. */
 export function createApiServer(input: ApiServerInput): FastifyInstance {
   const { options, clock, log } = input;
@@ -58,7 +62,12 @@ export function createApiServer(input: ApiServerInput): FastifyInstance {
     exposeHeadRoutes: false,
     genReqId: () => randomBytes(16).toString('hex'),
     routerOptions: { maxParamLength: pathCharsMax },
-    http: { maxHeaderSize: options.headerBytesMax },
+    http: {
+      maxHeaderSize: options.headerBytesMax,
+      // Node takes the smaller of the two limits for the headers alone, and looks for late ones every half minute unless told.
+      headersTimeout: options.requestReadMs,
+      connectionsCheckingInterval: Math.min(options.requestReadMs, lateLookMs),
+    },
     clientErrorHandler: (error, socket) => refuseBytes(error, socket),
     frameworkErrors: (error, request, reply) => void sendError(error, request, reply),
   });
@@ -73,7 +82,11 @@ export function createApiServer(input: ApiServerInput): FastifyInstance {
 
 function answerInOneShape(server: FastifyInstance, deps: ApiDeps): void {
   server.removeAllContentTypeParsers();
-  server.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => done(null, body));
+  server.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
+    // Decoded as it is, a broken byte would become U+FFFD: what is stored would not be what was sent.
+    if (Buffer.isBuffer(body) && isUtf8(body)) return done(null, body.toString('utf8'));
+    done(validationError([{ path: '', message: 'The body is not valid UTF-8.', allowed: null }]));
+  });
   server.addContentTypeParser('*', (_request, _payload, done) => {
     const message = 'Send the body as JSON, with the header "content-type: application/json".';
     done(validationError([{ path: '', message, allowed: ['application/json'] }]));

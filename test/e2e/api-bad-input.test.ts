@@ -5,6 +5,7 @@ import { bucketManifest, bucketRef, startApi } from './api-support.ts';
 import type { TestApi } from './api-support.ts';
 import { apply, badInputs } from './api-bad-inputs.ts';
 import type { WireError } from '#api/errors.ts';
+import { expectShape } from './api-shape.ts';
 
 let api: TestApi;
 let port: number;
@@ -39,29 +40,6 @@ async function raw(line: `${'GET' | 'POST' | 'PUT'} ${string}`, body?: string, h
 const versionOf = async (): Promise<unknown> =>
   (await api.stores.resources.list('platform', { workspace: 'acme', limit: 1 })).version;
 
-/** The one shape: all members, nothing else, no stack. */
-function expectShape(error: WireError): void {
-  expect(Object.keys(error).toSorted()).toEqual(['code', 'data', 'message']);
-  expect(Object.keys(error.data).toSorted()).toEqual(
-    [
-      'allowed',
-      'code',
-      'current',
-      'httpStatus',
-      'issues',
-      'message',
-      'path',
-      'procedure',
-      'remedy',
-      'requestId',
-      'retryAfterMs',
-      'retryable',
-    ].toSorted(),
-  );
-  expect(error.data.requestId).toMatch(/^[0-9a-f]{32}$/);
-  expect(JSON.stringify(error)).not.toMatch(/node_modules|\.ts:\d|at async/);
-}
-
 const manifest = bucketManifest;
 
 describe('bad input', () => {
@@ -81,61 +59,6 @@ describe('bad input', () => {
     expect(error.data.issues).toHaveLength(50);
     expect(error.data.path).toBe(error.data.issues[0]?.path);
     expect(error.data.issues[0]).toMatchObject({ allowed: expect.arrayContaining(['versioning']) });
-  });
-});
-
-const deep = (levels: number): string => `${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}`;
-const many = (count: number): string => `{${Array.from({ length: count }, (_, index) => `"k${index}":1`).join(',')}}`;
-const inSpec = (spec: string): string =>
-  `{"manifest":{"apiVersion":"vibn.dev/v1","kind":"Bucket","metadata":{"workspace":"acme","name":"x"},"spec":${spec}}}`;
-
-describe('hostile JSON', () => {
-  it.each([
-    ['not JSON', '{'],
-    ['an unquoted word', 'hello'],
-    ['33 levels', deep(33)],
-    ['20,000 levels', '['.repeat(20_000)],
-    ['20,000 levels of a spec', inSpec(deep(20_000))],
-    ['2,001 keys', many(2_001)],
-    ['80,000 keys', many(80_000)],
-    [
-      '300,000 keys spread over the items of a list',
-      `{"manifests":[${Array.from({ length: 60_000 }, () => '{"a":1}').join(',')}]}`,
-    ],
-    ['300,000 numbers', `{"manifests":[${'1,'.repeat(300_000)}1]}`],
-    ['__proto__', '{"__proto__":{"admin":true}}'],
-    ['an escaped __proto__', '{"\\u005f_proto__":{"admin":true}}'],
-    ['constructor', inSpec('{"constructor":{"prototype":{}}}')],
-  ])('%s is refused as VALIDATION within 50 ms', async (_what, body) => {
-    const began = performance.now();
-    const { status, error } = await raw('POST /trpc/resources.apply', body);
-    expect(performance.now() - began).toBeLessThan(50);
-    expect(status).toBe(400);
-    expectShape(error);
-    expect(error.data.code).toBe('VALIDATION');
-  });
-
-  it('accepts 200 manifests of ordinary size', async () => {
-    const manifests = Array.from({ length: 200 }, (_, index) =>
-      manifest(`many-${index}`, {
-        metadata: { labels: { a: 'b', c: 'd' } },
-        spec: { versioning: true, publicRead: false },
-      }),
-    );
-    const { status } = await api.call('resources.apply_all', { manifests });
-    expect(status).toBe(200);
-  });
-
-  it('refuses a body over 1 MB before it is read', async () => {
-    const { status, error } = await raw('POST /trpc/resources.apply', inSpec(`{"x":"${'a'.repeat(1_048_576)}"}`));
-    expect(status).toBe(413);
-    expectShape(error);
-    expect(error.data.code).toBe('PAYLOAD_TOO_LARGE');
-  });
-
-  it('checks the input of a query by GET just so', async () => {
-    const { error } = await raw(`GET /trpc/resources.get?input=${encodeURIComponent('{"__proto__":1}')}`);
-    expect(error.data).toMatchObject({ code: 'VALIDATION', path: '__proto__' });
   });
 });
 
