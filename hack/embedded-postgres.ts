@@ -77,7 +77,8 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     child.once('exit', () => resolve(log.text()));
   });
   await Promise.race([
-    log.seen('ready to accept connections'),
+    // A standby says "ready to accept read-only connections".
+    log.seen('system is ready to accept'),
     exited.then((text) => Promise.reject(new Error(`Postgres did not start in ${dataDir} on port ${port}:\n${text}`))),
   ]);
   return {

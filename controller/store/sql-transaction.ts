@@ -23,8 +23,22 @@ export interface TransactionInput<T> {
   /** Doing it twice is harmless: a lost COMMIT is simply tried again. */
   readonly repeatable: boolean;
   /** Asks on another connection what became of a transaction whose COMMIT was lost; null: nobody can tell. */
-  readonly lookUp: ((xid: string) => Promise<'committed' | 'aborted' | null>) | null;
+  readonly lookUp: ((xact: XactName) => Promise<'committed' | 'aborted' | null>) | null;
 }
+
+/** A transaction, named so that it is never mistaken for another. */
+export interface XactName {
+  readonly xid: string;
+  /** The server, since its last start or crash. */
+  readonly incarnation: string;
+}
+
+/**
+ * What changes when numbers of transactions may be given a second time: those that were not on disk are, after a crash (whose recovery
+ * resets all statistics, also where the postmaster lives on) and by a standby that takes over (whose start is another).
+ */
+export const incarnation = `(extract(epoch from pg_postmaster_start_time())::text || '/' ||
+  coalesce(extract(epoch from pg_stat_get_bgwriter_stat_reset_time())::text, ''))`;
 
 /** The same transaction may be tried again: it was rolled back. */
 export class TryAgain extends Error {
@@ -62,8 +76,8 @@ export async function transact<T>(session: Session, input: TransactionInput<T>):
     if (failure === null) return value;
     if (failure.fate === 'final') throw failure.error;
     if (failure.fate === 'aborted' || input.repeatable) throw new TryAgain(failure.error);
-    const xid = await transaction.xid();
-    const outcome = xid === null ? null : ((await input.lookUp?.(xid)) ?? null);
+    const xact = await transaction.xact();
+    const outcome = xact === null ? null : ((await input.lookUp?.(xact)) ?? null);
     if (outcome === 'committed') return value;
     throw outcome === 'aborted' ? new TryAgain(failure.error) : new CommitUnknown(input.name, failure.error);
   } finally {
@@ -123,7 +137,7 @@ function createTransaction<T>(reserved: Reserved, session: Session, { name, time
   const plain = (text: string): Promise<unknown> => note(() => reserved.unsafe(text).execute());
   /** One message: it costs no round trip of its own. The last of its results names the transaction, if it can be asked after. */
   const begin = (): void => {
-    const asked = lookUp === null ? [] : ['select pg_current_xact_id()::text as xid'];
+    const asked = lookUp === null ? [] : [`select pg_current_xact_id()::text as xid, ${incarnation} as incarnation`];
     begun ??= plain(['begin', ...settings, ...asked].join('; '));
   };
   const tx: Tx = {
@@ -163,9 +177,9 @@ function createTransaction<T>(reserved: Reserved, session: Session, { name, time
       return rejected === undefined ? null : { fate: fateOf(rejected.reason), error: rejected.reason };
     },
     /** Names the transaction to `lookUp`; null: it never began. */
-    xid: async (): Promise<string | null> => {
-      const results = (await begun?.catch(() => null)) as readonly (readonly { readonly xid?: string }[])[] | null;
-      return results?.at(-1)?.[0]?.xid ?? null;
+    xact: async (): Promise<XactName | null> => {
+      const results = (await begun?.catch(() => null)) as readonly (readonly XactName[])[] | null;
+      return results?.at(-1)?.[0] ?? null;
     },
     release: () => {
       if (!session.dead) reserved.release();

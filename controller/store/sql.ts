@@ -19,7 +19,7 @@ import { endStuckSessions } from './queries/end-stuck-sessions.ts';
 import { arrayText, parseArray } from './sql-arrays.ts';
 import { CommitUnknown, errorCode, fateOf, sessionDied, StoreUnavailable } from './sql-errors.ts';
 import { createSessions, type Driver, type Session, type Sessions } from './sql-sessions.ts';
-import { send, transact, TryAgain, type Timed, type Tx } from './sql-transaction.ts';
+import { incarnation, send, type Timed, transact, TryAgain, type Tx, type XactName } from './sql-transaction.ts';
 import { timeText } from './time-text.ts';
 import { statement, type Param, type Runner, type StatementText } from './statement.ts';
 
@@ -65,10 +65,11 @@ const connectSeconds = 5;
 /** How long `end` waits for calls at work. */
 const endSeconds = 1;
 
-const xactStatus = statement<[xid: string], { status: string | null }>({
+/** What became of a transaction: $1 its number, $2 the incarnation that gave it. Null also where nobody can tell any more. */
+const xactStatus = statement<[xid: string, incarnation: string], { status: string | null }>({
   name: 'xact_status',
   repeatable: true,
-  text: `select pg_xact_status($1::text::xid8) as status`,
+  text: `select case when ${incarnation} = $2::text then pg_xact_status($1::text::xid8) end as status`,
 });
 
 /** Opens a pool as one login. Connections are made when first needed. */
@@ -108,10 +109,10 @@ export function connect(options: SqlOptions): Sql {
     });
 
   /** What became of a transaction whose COMMIT was lost: its old session may live on for a while. */
-  const lookUp = async (xid: string): Promise<'committed' | 'aborted' | null> => {
+  const lookUp = async (xact: XactName): Promise<'committed' | 'aborted' | null> => {
     const until = options.clock.monotonic() + deadlineMs;
     for (;;) {
-      const status = (await xactStatus({ run }, xid).catch(() => []))[0]?.status;
+      const status = (await xactStatus({ run }, xact.xid, xact.incarnation).catch(() => []))[0]?.status;
       if (status === 'committed' || status === 'aborted') return status;
       if (status !== 'in progress' || options.clock.monotonic() > until) return null;
       await options.clock.sleep(retryPauseMsMax);

@@ -10,6 +10,7 @@ import { loginUrl } from '#controller/store/sql.ts';
 import { startEmbeddedPostgres } from '#hack/embedded-postgres.ts';
 import type { EmbeddedPostgres } from '#hack/embedded-postgres.ts';
 import { freePort } from '#hack/up/settings.ts';
+import { until } from '#test/support/up.ts';
 
 /** A server of a test's own, with the schema in it, that may be killed and started again on the same port and data. */
 export interface OwnPostgres extends AsyncDisposable {
@@ -18,10 +19,11 @@ export interface OwnPostgres extends AsyncDisposable {
   readonly password: string;
   readonly ownerUrl: string;
   urlOf(role: LoginRole): string;
-  /** As a crash: what was acknowledged is on disk. */
-  kill(): Promise<void>;
+  /** As a crash: what was acknowledged is on disk. SIGKILL: its sessions find out for themselves. */
+  kill(how?: 'SIGQUIT' | 'SIGKILL'): Promise<void>;
   /** Fast shutdown. */
   stop(): Promise<void>;
+  /** If it does not run. Resolves when it takes connections. */
   start(settings?: Readonly<Record<string, string>>): Promise<void>;
 }
 
@@ -55,16 +57,17 @@ export function openServer({ folder, dataDir, password, port, settings: common }
   const ownerUrl = `postgres://${user}:${password}@127.0.0.1:${port}/${database}`;
   let server: EmbeddedPostgres | null = null;
   // However this process ends, the server ends with it.
-  const killNow = (): void => {
+  const killNow = (how: 'SIGQUIT' | 'SIGKILL'): void => {
     try {
-      if (server !== null) process.kill(server.pid, 'SIGQUIT');
+      if (server !== null) process.kill(server.pid, how);
     } catch {
       // It has gone already.
     }
   };
-  process.once('exit', killNow);
-  const kill = async (): Promise<void> => {
-    killNow();
+  const atExit = (): void => killNow('SIGQUIT');
+  process.once('exit', atExit);
+  const kill = async (how: 'SIGQUIT' | 'SIGKILL' = 'SIGQUIT'): Promise<void> => {
+    killNow(how);
     await server?.exited;
     server = null;
   };
@@ -80,13 +83,24 @@ export function openServer({ folder, dataDir, password, port, settings: common }
       server = null;
     },
     async start(more = {}) {
+      if (server !== null) return await recovered(ownerUrl);
       const settings = { max_connections: '100', ...common, ...more };
       server = await startEmbeddedPostgres({ dataDir, port, user, password, persistent: true, settings });
     },
     async [Symbol.asyncDispose]() {
-      process.removeListener('exit', killNow);
+      process.removeListener('exit', atExit);
       await kill();
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** A server whose sessions all died with one of them recovers by itself. */
+async function recovered(url: string): Promise<void> {
+  await until(async () => {
+    const sql = postgres(url, { max: 1 });
+    const answered = await sql`select 1`.catch(() => null);
+    await sql.end({ timeout: 1 });
+    return answered;
+  });
 }

@@ -108,7 +108,8 @@ export async function createSite(workspaces: readonly string[] = ['acme']): Prom
   };
 }
 
-function startWorker(name: string, more: WorkerMore & { readonly url: string; readonly depot: string }): Worker {
+/** Starts a controller on a database and a depot of its caller's. */
+export function startWorker(name: string, more: WorkerMore & { readonly url: string; readonly depot: string }): Worker {
   const {
     url,
     depot,
