@@ -1,3 +1,4 @@
+import { validationError, type ApiError } from '#resources/errors.ts';
 import type { ResourceKey, ResourceRow, ResourceView } from '#resources/resource.ts';
 import type { Decision, MutationSnapshot, Revision, RowWrite, StoredPass } from './rows.ts';
 
@@ -11,7 +12,8 @@ export type Scope = { readonly workspace: string } | 'platform';
  * R1  `mutate` is one transaction; its first statement locks the shard's row, so `decide` sees nothing stale.
  * R2  `decide` is pure and synchronous; it throws to refuse, and then nothing is written.
  * R3  Versions become visible in order and without gaps.
- * R4  After commit the shard is signalled to workers and watchers; losing the signal costs only the poll interval.
+ * R4  Mutations that wait for each other may share a transaction: each decides on what those before it leave, and a refusal is its own.
+ * R5  After commit the shard is signalled to workers and watchers; losing the signal costs only the poll interval.
  */
 export interface ResourceStore {
   mutate(input: MutationInput): Promise<MutationOutcome>;
@@ -35,10 +37,19 @@ export interface ResourceStore {
   decide(scope: Scope, input: { key: ResourceKey; decision: Omit<Decision, 'at'> }): Promise<boolean>;
 }
 
+/** Rows that one mutation may read. */
+export const readsMax = 2_000;
+
+/** A mutation leads to more rows than it may read. */
+export function tooManyReads(): ApiError {
+  const message = `This call leads to more than ${readsMax} rows: those it names, and all that these refer to. Name fewer in one call, or let them refer to fewer rows.`;
+  return validationError([{ path: '', message, allowed: { rowsMax: readsMax } }]);
+}
+
 export interface MutationInput {
   readonly scope: Scope;
   readonly workspace: string;
-  /** Rows to read by key, and what each found row leads to (for cycles and quotas), ≤ 2,000 rows. */
+  /** Rows to read by key, and what each found row leads to (for cycles and quotas), ≤ `readsMax` rows: more are VALIDATION. */
   readonly reads: readonly ResourceKey[];
   readonly follow: (row: ResourceRow) => readonly ResourceKey[];
   /** Also read the children of this uid. */
@@ -47,7 +58,7 @@ export interface MutationInput {
   /** Idempotency: looked up before `decide`, stored with the results after it. */
   readonly request?: { readonly lineage: string; readonly requestId: string; readonly bodyDigest: string };
   readonly audit?: AuditEntry;
-  /** Must not write when snapshot.request is set. Throws to refuse. */
+  /** Pure: it may be asked more than once. Must not write when snapshot.request is set. Throws to refuse. */
   readonly decide: (snapshot: MutationSnapshot) => readonly RowWrite[];
 }
 

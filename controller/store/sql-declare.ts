@@ -5,7 +5,7 @@ import { settleDoc } from './engine/settle-docs.ts';
 import type { DeclareInput } from './engine-store.ts';
 import { writeOwnedRows } from './queries/write-owned-rows.ts';
 import type { SettleResult } from './rows.ts';
-import { gather } from './sql-mutate.ts';
+import { gather } from './sql-gather.ts';
 import type { Tx } from './sql-transaction.ts';
 import type { Sql } from './sql.ts';
 import { planWrites, type WritePlan } from './write-docs.ts';
@@ -26,7 +26,10 @@ export async function settleDeclare<Refusal>(sql: Sql, input: DeclareInput<Refus
     const [owner] = await readFenced(tx, shard, uid, epoch, holder);
     if (owner === undefined) return { result: 'fenced' };
     const { workspace } = owner;
-    const { snapshot, views } = await gather(tx, shard, { workspace, reads, follow, childrenOf: uid });
+    const [look] = (await gather(tx, shard, [{ workspace, reads, follow, childrenOf: uid }])).looks;
+    if (look === undefined) return { result: 'fenced' };
+    if (look.refusal !== null) throw look.refusal;
+    const { snapshot, views } = look;
     const decided = decide(snapshot);
     if ('refused' in decided) return { result: 'refused', refusal: decided.refused };
 
@@ -52,7 +55,7 @@ function write<Refusal>(
     await Promise.all([
       plan.rows.length === 0
         ? undefined
-        : writeOwnedRows(tx, shard, plan.version, at, plan.docs, plan.fires, none, none),
+        : writeOwnedRows(tx, shard, plan.version, at, JSON.stringify(plan.docs), plan.fires, none, none),
       settleChanged(tx, shard, plan.version, [settleDoc(settle)]),
     ]);
   });

@@ -1,136 +1,117 @@
 // Flow step 3 of 10: row (putSpec). Before: api/admission/chain.ts. After: queue/wake.ts.
 import { keyText } from '#resources/reference.ts';
-import type { ResourceKey, ResourceRow, ResourceView } from '#resources/resource.ts';
+import type { ResourceRow, ResourceView } from '#resources/resource.ts';
 import { shardOf } from '#resources/shard.ts';
-import { nextLink, type ChainHead } from './audit-chain.ts';
-import { lockShard } from './queries/lock-shard.ts';
-import { readChildren } from './queries/read-children.ts';
-import { readMutationHead } from './queries/read-mutation-head.ts';
-import { readViewsByKey } from './queries/read-views-by-key.ts';
+import type { Topic } from '#resources/topic.ts';
+import { nextLink, type AuditLink, type ChainHead } from './audit-chain.ts';
+import type { Outcome } from './batches.ts';
+import { writeNewRows } from './queries/write-new-rows.ts';
 import { writeRows } from './queries/write-rows.ts';
-import { toView, type ViewColumns } from './resource-columns.ts';
 import type { MutationInput, MutationOutcome } from './resource-store.ts';
-import { dueShiftMs, type MutationSnapshot, type RowWrite } from './rows.ts';
+import { dueShiftMs, type RowWrite } from './rows.ts';
+import { gather, type Look } from './sql-gather.ts';
 import type { Tx } from './sql-transaction.ts';
 import { timeText } from './time-text.ts';
-import { planWrites, type WritePlan } from './write-docs.ts';
-
-/** Rows that one mutation may read (resource-store.ts). */
-const readsMax = 2_000;
-
-/** What a mutation reads. */
-type GatherInput = Pick<MutationInput, 'workspace' | 'reads' | 'follow' | 'childrenOf' | 'planHash' | 'request'>;
-
-/** What a mutation read: the snapshot for `decide`, and what only the store needs. */
-export interface Gathered {
-  readonly snapshot: MutationSnapshot;
-  readonly views: readonly ResourceView[];
-  readonly chain: ChainHead;
-}
+import { planWrites, type WriteDoc } from './write-docs.ts';
 
 /**
- * One attempt of a mutation, in a transaction. The first flight locks the shard and reads, each level of `follow` is one more, the last one
- * writes everything in one statement together with COMMIT: two round trips for most.
+ * One attempt of mutations of one workspace, in a transaction. The first flight locks the shard and reads, each level of `follow` is one
+ * more, the last one writes everything in one statement together with COMMIT: two round trips for most.
+ *
+ * They decide in order, each on what those before it leave: the same as one after the other. What was read shows nothing of what was
+ * decided since, so a mutation that would have to see it is put off to the next batch.
  */
-export async function mutate(tx: Tx, input: MutationInput): Promise<MutationOutcome> {
-  const shard = shardOf(input.workspace);
-  const { snapshot, views, chain } = await gather(tx, shard, input);
-  const writes = input.decide(snapshot);
-  if (writes.length > 0 && snapshot.request !== null) throw new Error('a remembered request must not write again');
-
-  const before = new Map(views.map((view) => [view.row.uid, view]));
-  const rowsBefore = new Map(views.map((view) => [view.row.uid, view.row]));
-  const point = { shard, version: snapshot.version, at: snapshot.now, requestId: input.request?.requestId ?? null };
-  const plan = planWrites(writes, rowsBefore, point);
-  const results = plan.rows.map(({ uid, generation }) => ({ uid, generation }));
-  closeWith(tx, { input, snapshot, chain, plan, results });
-  const after = plan.rows.map((row, index) => viewAfter(row, writes[index], { before, now: snapshot.now }));
-  return { snapshot, writes, results, views: after };
+export async function mutate(tx: Tx, inputs: readonly MutationInput[]): Promise<readonly Outcome<MutationOutcome>[]> {
+  const shard = shardOf(inputs[0]?.workspace ?? '');
+  const { version, chain, unheard, looks } = await gather(tx, shard, inputs);
+  const draft: Draft = { shard, version, chain, docs: [], fires: [], requests: [], links: [], written: new Set() };
+  const outcomes = looks.map((look, index): Outcome<MutationOutcome> => {
+    const input = inputs[index];
+    if (input === undefined) return { failed: new Error('a look without its mutation') };
+    try {
+      return decide(draft, input, look);
+    } catch (error) {
+      return { failed: error };
+    }
+  });
+  closeWith(tx, draft, { at: looks[0]?.snapshot.now ?? 0, unheard });
+  return outcomes;
 }
 
-/** Locks the shard and reads, the first statements of an API's mutation and of an owner's declare alike. */
-export async function gather(tx: Tx, shard: number, input: GatherInput): Promise<Gathered> {
-  const { workspace, request, planHash, childrenOf, reads } = input;
-  const first = reads[0];
-  // The session runs these in order: each has a snapshot of its own, taken under the lock.
-  const [locks, heads, found, children] = await Promise.all([
-    lockShard(tx, shard),
-    readMutationHead(
-      tx,
-      shard,
-      workspace,
-      request?.lineage ?? null,
-      request?.requestId ?? null,
-      planHash ?? null,
-      first?.kind ?? null,
-      first?.name ?? null,
-    ),
-    readKeys(tx, shard, reads),
-    childrenOf === undefined ? [] : readChildren(tx, shard, workspace, childrenOf),
-  ]);
-  const [lock, head] = [locks[0], heads[0]];
-  if (lock === undefined || head === undefined) throw new Error(`shard ${shard} is missing: run the migrations`);
-  const views = await followed(tx, shard, { found: found.map(toView), follow: input.follow });
-  const childViews = children.map(toView);
-  return {
-    snapshot: {
-      now: head.now,
-      version: lock.version,
-      rows: new Map(views.map(({ row }) => [keyText(row), row])),
-      children: childViews.map((view) => view.row),
-      request: head.request,
-      plan: head.plan,
-    },
-    views: [...views, ...childViews],
-    chain: head.seq === null ? null : { seq: head.seq, hash: head.hash ?? '' },
-  };
-}
-
-/** Reads what the found rows lead to, level by level. */
-async function followed(
-  tx: Tx,
-  shard: number,
-  start: { readonly found: readonly ResourceView[]; readonly follow: (row: ResourceRow) => readonly ResourceKey[] },
-): Promise<readonly ResourceView[]> {
-  const seen = new Set<string>();
-  const all: ResourceView[] = [];
-  let level = start.found;
-  while (level.length > 0) {
-    const fresh = level.filter(({ row }) => !seen.has(keyText(row)));
-    for (const { row } of fresh) seen.add(keyText(row));
-    all.push(...fresh);
-    if (all.length > readsMax) throw new Error(`a mutation may read at most ${readsMax} rows`);
-    const next = fresh.flatMap(({ row }) => start.follow(row)).filter((key) => !seen.has(keyText(key)));
-    level = (await readKeys(tx, shard, next)).map(toView);
-  }
-  return all;
-}
-
-async function readKeys(tx: Tx, shard: number, keys: readonly ResourceKey[]): Promise<readonly ViewColumns[]> {
-  const once = [...new Map(keys.map((key) => [keyText(key), key])).values()];
-  if (once.length === 0) return [];
-  const column = (field: keyof ResourceKey): string[] => once.map((key) => key[field]);
-  return await readViewsByKey(tx, shard, column('workspace'), column('kind'), column('name'));
-}
-
-interface Closing {
-  readonly input: MutationInput;
-  readonly snapshot: MutationSnapshot;
-  readonly chain: ChainHead;
-  readonly plan: WritePlan;
+/** A request to remember. */
+interface RequestDoc {
+  readonly workspace: string;
+  readonly lineage: string;
+  readonly requestId: string;
+  readonly bodyDigest: string;
   readonly results: MutationOutcome['results'];
 }
 
-/** Leaves the one writing statement to be sent with COMMIT, if there is anything to write. */
-function closeWith(tx: Tx, { input, snapshot, chain, plan, results }: Closing): void {
+/** What the mutations so far have decided. */
+interface Draft {
+  readonly shard: number;
+  /** The shard's, after them. */
+  version: number;
+  chain: ChainHead;
+  readonly docs: WriteDoc[];
+  readonly fires: Topic[];
+  readonly requests: RequestDoc[];
+  readonly links: AuditLink[];
+  /** Uids, and texts of keys, of the rows that they write. */
+  readonly written: Set<string>;
+}
+
+/** Adds one mutation to the draft. What it throws leaves the draft as it was: it refuses this one alone. */
+function decide(draft: Draft, input: MutationInput, look: Look): Outcome<MutationOutcome> {
+  if (look.refusal !== null) throw look.refusal;
+  if (mustSeeDraft(draft, input, look)) return 'put off';
   const { workspace, request, audit } = input;
-  const requests = request === undefined || snapshot.request !== null ? [] : [{ workspace, ...request, results }];
-  const audits = audit === undefined ? [] : [nextLink(chain, { workspace, at: snapshot.now }, audit)];
-  if (plan.rows.length + requests.length + audits.length === 0) return;
-  const links = audits.map((link) => ({ ...link, at: timeText(link.at) }));
-  const shard = shardOf(workspace);
-  const texts = [JSON.stringify(requests), JSON.stringify(links)] as const;
-  tx.closeWith(() => writeRows(tx, shard, plan.version, snapshot.now, plan.docs, plan.fires, ...texts));
+  const snapshot = { ...look.snapshot, version: draft.version };
+  const writes = input.decide(snapshot);
+  if (writes.length > 0 && snapshot.request !== null) throw new Error('a remembered request must not write again');
+  if (writes.some(({ uid, key }) => draft.written.has(uid) || draft.written.has(keyText(key)))) return 'put off';
+
+  const { shard, version } = draft;
+  const before = new Map(look.views.map((view) => [view.row.uid, view]));
+  const rowsBefore = new Map(look.views.map((view) => [view.row.uid, view.row]));
+  const point = { shard, version, at: snapshot.now, requestId: request?.requestId ?? null };
+  const plan = planWrites(writes, rowsBefore, point);
+  const results = plan.rows.map(({ uid, generation }) => ({ uid, generation }));
+  if (audit !== undefined) {
+    const link = nextLink(draft.chain, { workspace, at: snapshot.now }, audit);
+    draft.chain = link;
+    draft.links.push(link);
+  }
+  draft.version = plan.version;
+  draft.docs.push(...plan.docs);
+  draft.fires.push(...plan.fires);
+  for (const row of plan.rows) draft.written.add(row.uid).add(keyText(row));
+  if (request !== undefined && snapshot.request === null) draft.requests.push({ ...request, workspace, results });
+  const views = plan.rows.map((row, index) => viewAfter(row, writes[index], { before, now: snapshot.now }));
+  return { ok: { snapshot, writes, results, views } };
+}
+
+/** Whether something decided in this batch is not in what this mutation read: a row, there or gone or new; or its own request. */
+function mustSeeDraft(draft: Draft, { request, childrenOf }: MutationInput, { looked }: Look): boolean {
+  if (draft.requests.some((one) => one.lineage === request?.lineage && one.requestId === request.requestId))
+    return true;
+  if (childrenOf !== undefined) return draft.written.size > 0;
+  return !looked.isDisjointFrom(draft.written);
+}
+
+/** Leaves the one writing statement to be sent with COMMIT, if there is anything to write. */
+function closeWith(tx: Tx, draft: Draft, { at, unheard }: { at: number; unheard: ReadonlySet<Topic> }): void {
+  const { shard, version, docs, requests, links } = draft;
+  if (docs.length + requests.length + links.length === 0) return;
+  const fires = [...new Set(draft.fires)].toSorted();
+  const texts = [
+    JSON.stringify(docs),
+    fires,
+    JSON.stringify(requests),
+    JSON.stringify(links.map((link) => ({ ...link, at: timeText(link.at) }))),
+  ] as const;
+  const quiet = docs.every((doc) => doc.op === 'insert') && fires.every((topic) => unheard.has(topic));
+  tx.closeWith(() => (quiet ? writeNewRows : writeRows)(tx, shard, version, at, ...texts));
 }
 
 /** The view of a row just written: what a fresh read would show, wakes by others aside. */

@@ -1,5 +1,6 @@
 import type { ResourceKey } from '#resources/resource.ts';
 import { shardOf } from '#resources/shard.ts';
+import { createBatches, type Batches } from './batches.ts';
 import { countRows } from './queries/count-rows.ts';
 import { listEverywhere } from './queries/list-everywhere.ts';
 import { listUnknowns } from './queries/list-unknowns.ts';
@@ -13,7 +14,17 @@ import { readViewsByKey } from './queries/read-views-by-key.ts';
 import { readViewsByUid } from './queries/read-views-by-uid.ts';
 import { writeDecision } from './queries/write-decision.ts';
 import { toView } from './resource-columns.ts';
-import type { FeedChange, ListPage, ListQuery, ResourceStore, Scope, Signals } from './resource-store.ts';
+import type {
+  FeedChange,
+  ListPage,
+  ListQuery,
+  MutationInput,
+  MutationOutcome,
+  ResourceStore,
+  Scope,
+  Signals,
+} from './resource-store.ts';
+import { CommitUnknown, StoreUnavailable } from './sql-errors.ts';
 import { mutate } from './sql-mutate.ts';
 import { readAs, writeAs, type ScopedPools } from './sql-scope.ts';
 
@@ -26,13 +37,39 @@ export function createSqlResourceStore(options: SqlResourceStoreOptions): Resour
   return { ...createWrites(options), ...createReads(options), ...createHistory(options) };
 }
 
-function createWrites(options: SqlResourceStoreOptions): Pick<ResourceStore, 'mutate' | 'decide'> {
-  return {
-    async mutate(input) {
-      const outcome = await writeAs(options, input.scope, { name: 'mutate', body: (tx) => mutate(tx, input) });
-      if (outcome.writes.length > 0) options.signals.signal([shardOf(input.workspace)]);
-      return outcome;
+/** Mutations of one transaction at most: it holds the shard's lock. */
+const batchMutationsMax = 50;
+/** Keys that they ask for, all in all: an apply names three or so, an apply_all of 200 manifests 201 and more. */
+const batchKeysMax = 400;
+
+/** Mutations of a workspace, a transaction at a time: one tenant holds one connection, however many of its calls are under way. */
+function createMutations(options: SqlResourceStoreOptions): Batches<MutationInput, MutationOutcome> {
+  return createBatches({
+    carryOut: async (inputs) => {
+      const [first] = inputs;
+      if (first === undefined) return [];
+      const { scope, workspace } = first;
+      const outcomes = await writeAs(options, scope, { name: 'mutate', body: (tx) => mutate(tx, inputs) });
+      const wrote = outcomes.some((one) => one !== 'put off' && 'ok' in one && one.ok.writes.length > 0);
+      if (wrote) options.signals.signal([shardOf(workspace)]);
+      return outcomes;
     },
+    weightOf: (input) => input.reads.length,
+    itemsMax: batchMutationsMax,
+    weightMax: batchKeysMax,
+    isFaultOfOne: (error) => !(error instanceof CommitUnknown || error instanceof StoreUnavailable),
+    isOutage: (error) => error instanceof StoreUnavailable,
+  });
+}
+
+/** Of one scope and one workspace: a transaction sees the rows of one. */
+const laneOf = ({ scope, workspace }: MutationInput): string =>
+  `${scope === 'platform' ? '' : scope.workspace}/${workspace}`;
+
+function createWrites(options: SqlResourceStoreOptions): Pick<ResourceStore, 'mutate' | 'decide'> {
+  const mutations = createMutations(options);
+  return {
+    mutate: (input) => mutations.submit(laneOf(input), input),
     async decide(scope, { key, decision }) {
       const shard = shardOf(key.workspace);
       const { effect, outcome, evidence, by } = decision;

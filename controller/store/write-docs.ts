@@ -12,9 +12,15 @@ export interface WritePoint {
   readonly requestId: string | null;
 }
 
+/** A write as write_rows reads it; its other members stand in write-rows-text.ts. */
+export interface WriteDoc {
+  readonly op: RowWrite['op'];
+  readonly [column: string]: unknown;
+}
+
 export interface WritePlan {
-  /** Parameter of write_rows: JSON text. */
-  readonly docs: string;
+  /** Of write_rows, which takes them as a JSON array, in the order of the writes. */
+  readonly docs: readonly WriteDoc[];
   /** The rows as they will be, in the order of the writes. */
   readonly rows: readonly ResourceRow[];
   /** The shard's version after them. */
@@ -34,9 +40,8 @@ export function planWrites(
 ): WritePlan {
   if (new Set(writes.map((write) => write.uid)).size !== writes.length) throw new Error('two writes of one row');
   const rows = writes.map((write, index) => rowAfter(write, before, { ...point, version: point.version + index + 1 }));
-  const docs = writes.map((write, index) => writeDoc(write, rows[index], point));
   return {
-    docs: JSON.stringify(docs),
+    docs: writes.map((write, index) => writeDoc(write, rows[index], point)),
     rows,
     version: point.version + writes.length,
     fires: [...new Set(writes.flatMap((write) => write.fires))].toSorted(),
@@ -90,7 +95,7 @@ function declares(write: RowWrite): boolean {
   return write.op !== 'update' || write.newGeneration;
 }
 
-function writeDoc(write: RowWrite, row: ResourceRow | undefined, point: WritePoint): unknown {
+function writeDoc(write: RowWrite, row: ResourceRow | undefined, point: WritePoint): WriteDoc {
   const iso = (ms: number | null | undefined): string | null => (ms === null || ms === undefined ? null : timeText(ms));
   return {
     op: write.op,

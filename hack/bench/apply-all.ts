@@ -81,7 +81,7 @@ function openBare(db: BenchDatabase) {
       const [lock] = await lockShard(runnerOf(tx), shard);
       const at = Date.now();
       const plan = planWrites(writes, new Map(), { shard, version: Number(lock?.version), at, requestId: null });
-      await writeRows(runnerOf(tx), shard, plan.version, at, plan.docs, plan.fires, '[]', '[]');
+      await writeRows(runnerOf(tx), shard, plan.version, at, JSON.stringify(plan.docs), plan.fires, '[]', '[]');
     });
     return performance.now() - begun;
   };

@@ -6,30 +6,14 @@ const ownColumns =
 const ownValues =
   '$1::smallint, uid, workspace, kind, name, generation, version, labels, annotations, spec, by, $3::timestamptz, $3::timestamptz';
 
-/**
- * The one statement that writes declared rows, under the shard's lock: $1 shard, $2 the shard's version after it, $3 time,
- * $4 JSON array of write-docs.ts, $5 topics fired, $6 JSON array of at most one remembered request, $7 of at most one audit entry.
- * Each insert returns something: without, Citus would COPY, which row-level security refuses.
- * All rows of `work` that it touches, its own and woken listeners, are locked in order of uid first.
- */
-export const writeRowsText = (owned: boolean): string => `
-with writes as materialized (
-  select * from jsonb_to_recordset($4::text::jsonb) as w(
-    op text, uid text, workspace text, kind text, name text, owner_uid text, slot text, generation bigint, version bigint,
-    labels jsonb, annotations jsonb, spec jsonb, by jsonb, deleted_at timestamptz, deletion_policy text, undo_until timestamptz,
-    declares boolean, request_id text, approved text[], confirmed boolean)
-),
+/** Who is to be woken, and the lock on all of it. */
+const heard = `
 rows as materialized (select uid from writes where declares and op <> 'insert'),
-asked as materialized (select topic from unnest($5::text[]) as f(topic)),
-fired as (select topic from asked),
 ${hearers},
 ${locked},
-bumped as (update shards set version = $2::bigint where shard = $1::smallint and version < $2::bigint),
-inserted as (
-  insert into resources (${ownColumns}${owned ? ', owner_uid, slot' : ''})
-  select ${ownValues}${owned ? ', owner_uid, slot' : ''} from writes where op = 'insert'
-  returning 1
-),
+`;
+
+const changed = `
 changed as (
   update resources r set
     spec = w.spec, labels = w.labels, annotations = w.annotations, generation = w.generation, version = w.version,
@@ -37,11 +21,9 @@ changed as (
   from writes w
   where w.op <> 'insert' and r.shard = $1::smallint and r.uid = w.uid and r.uid = any (array(select uid from writes))
 ),
-queued as (
-  insert into work (shard, uid, workspace, kind, priority, due_at)
-  select $1::smallint, uid, workspace, kind, 'user', ${declaredDueAt} from writes where op = 'insert'
-  returning 1
-),
+`;
+
+const woken = `
 woken as (
   update work w set
     wake_seq = w.wake_seq + 1,
@@ -50,7 +32,44 @@ woken as (
   from (select ${declaredDueAt} as declared_at, ${wokenDueAt} as woken_at) t
   where w.shard = $1::smallint and w.uid = any (array(select uid from locked))
 ),
-${marks('$2::bigint')},
+`;
+
+/** As `marks`, where nobody listens: nothing is left draining. */
+const quietMarks = `
+marks as (
+  insert into topics (shard, topic, fired_version)
+  select $1::smallint, f.topic, $2::bigint from fired f order by f.topic
+  on conflict (shard, topic) do update set fired_version = excluded.fired_version, draining = null
+)`;
+
+/**
+ * The one statement that writes declared rows, under the shard's lock: $1 shard, $2 the shard's version after it, $3 time,
+ * $4 JSON array of write-docs.ts, $5 topics fired, $6 JSON array of remembered requests, $7 of audit entries.
+ * Each insert returns something: without, Citus would COPY, which row-level security refuses.
+ * `owned`: inserted rows may have an owner. `wakes`: there may be changed rows, or listeners.
+ * All rows of `work` that it touches, its own and woken listeners, are locked in order of uid first.
+ */
+export const writeRowsText = ({ owned, wakes }: { readonly owned: boolean; readonly wakes: boolean }): string => `
+with writes as materialized (
+  select * from jsonb_to_recordset($4::text::jsonb) as w(
+    op text, uid text, workspace text, kind text, name text, owner_uid text, slot text, generation bigint, version bigint,
+    labels jsonb, annotations jsonb, spec jsonb, by jsonb, deleted_at timestamptz, deletion_policy text, undo_until timestamptz,
+    declares boolean, request_id text, approved text[], confirmed boolean)
+),
+asked as materialized (select topic from unnest($5::text[]) as f(topic)),
+fired as (select topic from asked),
+${wakes ? heard : ''}bumped as (update shards set version = $2::bigint where shard = $1::smallint and version < $2::bigint),
+inserted as (
+  insert into resources (${ownColumns}${owned ? ', owner_uid, slot' : ''})
+  select ${ownValues}${owned ? ', owner_uid, slot' : ''} from writes where op = 'insert'
+  returning 1
+),
+${wakes ? changed : ''}queued as (
+  insert into work (shard, uid, workspace, kind, priority, due_at)
+  select $1::smallint, uid, workspace, kind, 'user', ${declaredDueAt} from writes where op = 'insert'
+  returning 1
+),
+${wakes ? woken : ''}${wakes ? marks('$2::bigint') : quietMarks},
 declared as (
   insert into revisions (shard, uid, generation, workspace, spec, by, request_id, approved, confirmed, at)
   select $1::smallint, uid, generation, workspace, spec, by, request_id, approved, confirmed, $3::timestamptz
@@ -73,7 +92,7 @@ audited as (
 )
 select 1 where false`;
 
-/** Parameters of both statements made of this text. */
+/** Parameters of all statements made of this text. */
 export type WriteRowsParams = [
   shard: number,
   version: number,

@@ -1,11 +1,9 @@
+import { readsMax, tooManyReads } from '#controller/store/resource-store.ts';
 import type { MutationSnapshot, Revision, RowWrite } from '#controller/store/rows.ts';
 import { dueShiftMs, freshWork } from '#controller/store/rows.ts';
 import { keyText } from '#resources/reference.ts';
 import type { ResourceKey, ResourceRow, ResourceView } from '#resources/resource.ts';
 import { append, fireTopics, rowByKey, slotText, wake, type MemoryDatabase, type Shard } from './database.ts';
-
-/** Rows that one mutation may read (resource-store.ts). */
-const readsMax = 2_000;
 
 export interface SnapshotInput {
   readonly workspace: string;
@@ -23,7 +21,7 @@ export function mutationSnapshot(db: MemoryDatabase, tables: Shard, input: Snaps
   for (let key = queue.shift(); key !== undefined; key = queue.shift()) {
     const row = rowByKey(tables, key);
     if (row === undefined || rows.has(keyText(key))) continue;
-    if (rows.size >= readsMax) throw new Error(`a mutation may read at most ${readsMax} rows`);
+    if (rows.size >= readsMax) throw tooManyReads();
     rows.set(keyText(key), row);
     queue.push(...input.follow(row));
   }
