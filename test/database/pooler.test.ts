@@ -9,7 +9,7 @@ import type { ResourceKey } from '#resources/resource.ts';
 import { startPgbouncer } from '#test/support/pooler/pgbouncer.ts';
 import { poolerMissing } from '#test/support/pooler/pooler.ts';
 import { openSwappingPooler, urlThrough } from '#test/support/pooler/swapping-pooler.ts';
-import { createDatabase, type TestDatabase } from '#test/support/postgres.ts';
+import { createDatabase, onCitus, type TestDatabase } from '#test/support/postgres.ts';
 import { bucketKey, insertOf, mutationOf } from '#test/support/rows.ts';
 
 // What a transaction pooler does to its clients, and that the product minds none of it. The whole suite goes through one by
@@ -168,7 +168,8 @@ describe('no workspace leaks from one client to the next', () => {
     expect(seen.has(nothing[1])).toBe(true);
   });
 
-  test('but one that was set for the session does: the look-out can see', async () => {
+  test('but one that was set for the session does: the look-out can see', async ({ skip }) => {
+    if (onCitus()) return skip('on Citus a setting of a session does not reach the workers: there is nothing to see');
     await using pool = await openClients(2);
     const [one, other] = pool.clients;
     await declare(storeOn(db.sql('vibn_api')), bucketKey('seen', 'planted'));

@@ -135,11 +135,12 @@ describe('a pass', () => {
   test('claimed in the same millisecond as the asking but after it counts', async () => {
     const uid = await oneRow();
     await ask('r1', 1);
-    await stores.db
-      .owner`update replay_items set asked_at = date_trunc('milliseconds', asked_at) + interval '100 microseconds'`;
+    const [item] = await stores.db.owner<{ asked: string; claimed: string }[]>`
+      select (t.ms + interval '100 microseconds')::text as asked, (t.ms + interval '101 microseconds')::text as claimed
+      from (select date_trunc('milliseconds', asked_at) as ms from replay_items) t`;
+    await stores.db.owner`update replay_items set asked_at = ${item?.asked ?? ''}::text::timestamptz`;
     const one = await claim(stores, uid);
-    await stores.db.owner`
-      update work set claimed_at = (select asked_at + interval '1 microsecond' from replay_items)`;
+    await stores.db.owner`update work set claimed_at = ${item?.claimed ?? ''}::text::timestamptz`;
     await stores.engine.settle(shard, [settleOf(one)]);
     expect(await stores.replays.engineCheck('r1')).toBe(0);
     expect(await stores.replays.get('r1')).toMatchObject({ unchanged: 1, healed: 0 });
@@ -173,7 +174,7 @@ describe('a pass', () => {
   async function claimAcrossAsking(uid: string) {
     const [held, free] = [gate(), gate()];
     const other = stores.db.owner.begin(async (tx) => {
-      await tx`select from work where uid = ${uid} for update`;
+      await tx`select from work where shard = ${shard} and uid = ${uid} for update`;
       held.open();
       await free.opened;
     });
@@ -183,7 +184,9 @@ describe('a pass', () => {
     free.open();
     await Promise.all([other, asking]);
     const one = await claim(stores, uid);
-    await stores.db.owner`update work set claimed_at = (select asked_at - interval '1 millisecond' from replay_items)`;
+    const [item] = await stores.db
+      .owner`select (asked_at - interval '1 millisecond')::text as before from replay_items`;
+    await stores.db.owner`update work set claimed_at = ${item?.['before']}::text::timestamptz`;
     expect((await read(stores, uid)).work.wakeSeq).toBe(one.wakeSeq);
     return one;
   }

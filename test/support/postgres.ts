@@ -25,6 +25,9 @@ export interface TestDatabase extends AsyncDisposable {
   login(role: LoginRole): postgres.Sql;
 }
 
+/** Whether the run's server is a Citus coordinator: what cannot be so there is skipped, with its reason. */
+export const onCitus = (): boolean => inject('citusWorkers').length > 0;
+
 export interface CreateDatabaseOptions {
   /** False: an empty database instead of a clone of the template. */
   readonly migrated?: boolean;

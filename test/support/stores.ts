@@ -1,4 +1,3 @@
-import { inject } from 'vitest';
 import type { ResourceStore } from '#controller/store/resource-store.ts';
 import { createSqlEngineStore } from '#controller/store/sql-engine-store.ts';
 import { createSqlProviderStore } from '#controller/store/sql-provider-store.ts';
@@ -7,7 +6,7 @@ import { createSqlResourceStore } from '#controller/store/sql-resource-store.ts'
 import type { Sql, SqlOptions } from '#controller/store/sql.ts';
 import type { StoreUnderTest } from '#test/conformance/store-contract/fixture.ts';
 import { elapse } from './elapse.ts';
-import { createDatabase, type TestDatabase } from './postgres.ts';
+import { createDatabase, onCitus, type TestDatabase } from './postgres.ts';
 
 /** All SQL stores over one database of their own, each logged in as its own role; the contract's helpers take them as they are. */
 export interface SqlStores extends StoreUnderTest, AsyncDisposable {
@@ -70,14 +69,15 @@ function withOwners(db: TestDatabase, resources: ResourceStore): ResourceStore {
 
 /** Resolves once `count` sessions of the database wait for a lock, on any node of a cluster: asked again and again, not slept for. */
 export async function sessionsWaiting(db: TestDatabase, count: number): Promise<void> {
-  const here = `select count(*)::int as waiting from pg_stat_activity
-    where datname = current_database() and wait_event_type = 'Lock'`;
-  const everywhere = `select sum(result::int)::int as waiting from run_command_on_all_nodes($$${here}$$)`;
-  const query = inject('citusWorkers').length === 0 ? here : everywhere;
-  for (let waiting = 0; waiting < count;) {
-    const [row] = await db.owner.unsafe<{ waiting: number }[]>(query);
-    waiting = row?.waiting ?? 0;
-  }
+  const query = `select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+  for (let waiting = 0; waiting < count;) waiting = await sumOverNodes(db, query);
+}
+
+/** The number that a query of one row and column answers: the server's, or the sum of all nodes of a cluster. */
+export async function sumOverNodes(db: TestDatabase, query: string): Promise<number> {
+  const everywhere = `select sum(result::bigint) from run_command_on_all_nodes($$${query}$$)`;
+  const [row] = await db.owner.unsafe(onCitus() ? everywhere : query).values();
+  return Number(row?.[0]);
 }
 
 /** A promise and what opens it. */
