@@ -177,6 +177,9 @@ describe('hostile JSON', () => {
   });
 });
 
+/** The histogram samples once a millisecond: what stands still is noticed when it goes on. */
+const sampled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 4));
+
 it.runIf(measures)(`no hostile body stops the event loop for more than ${stallMsMax} ms`, async () => {
   const delay = monitorEventLoopDelay({ resolution: 1 });
   const worst: [string, number][] = [];
@@ -187,7 +190,9 @@ it.runIf(measures)(`no hostile body stops the event loop for more than ${stallMs
     for (let times = 0; times < 10; times += 1) {
       delay.reset();
       delay.enable();
+      await sampled();
       await post(bytes);
+      await sampled();
       delay.disable();
       least = Math.min(least, delay.max / 1e6);
     }
