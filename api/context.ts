@@ -18,8 +18,12 @@ import { toWireError } from './errors.ts';
 import { requestDigest } from './key-text.ts';
 import type { ApiOptions } from './options.ts';
 import type { ReaderClient } from './reader-client.ts';
+import type { Seat } from './procedures/wait.ts';
+import type { ReadLane } from './read-lane.ts';
 import type { RowCounts } from './row-counts.ts';
 import { isDenial } from './scopes.ts';
+import type { RowLooks } from './shared-looks.ts';
+import type { ParkedWaits } from './waits/parked-waits.ts';
 
 /** The stores of the API; on Postgres behind two logins, in tests in memory. */
 export interface ApiStores {
@@ -41,6 +45,10 @@ export interface ApiDeps {
   readonly options: ApiOptions;
   readonly log: Logger;
   readonly rowCounts: RowCounts;
+  /** What calls that stay open read with. */
+  readonly lane: ReadLane;
+  readonly rows: RowLooks;
+  readonly waits: ParkedWaits;
   readonly keyHmacSecret: string;
   /** The environment named in new keys: "prod", "dev". */
   readonly keyEnv: string;
@@ -50,6 +58,8 @@ export interface ApiDeps {
 export interface Context {
   readonly caller: Caller;
   readonly traceId: string;
+  /** Null: this door can not answer a wait later. */
+  readonly seat: Seat | null;
 }
 
 /** What a procedure knows of its call. */
@@ -60,6 +70,7 @@ export interface Call {
   readonly traceId: string;
   /** Dotted name, e.g. "resources.apply". */
   readonly procedure: string;
+  readonly seat: Seat | null;
 }
 
 /** The trace id of the request under way, for errors that come before there is a context. */
@@ -76,8 +87,9 @@ export const createTrpcRouter = t.router;
 /** The start of every procedure: `ctx` becomes a Call, and denied attempts are audited. */
 export function procedureBase(deps: ApiDeps) {
   return t.procedure.use(async ({ ctx, path, next, getRawInput }) => {
-    const { caller, traceId } = ctx;
-    const call: Call = { principal: caller.principal, scope: caller.scope, caller, traceId, procedure: path };
+    const { caller, traceId, seat } = ctx;
+    const { principal, scope } = caller;
+    const call: Call = { caller, principal, scope, traceId, seat, procedure: path };
     const result = await next({ ctx: call });
     if (!result.ok && isDenial(result.error.cause)) {
       const input = await getRawInput().catch(() => null);

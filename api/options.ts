@@ -55,6 +55,9 @@ const optionsSchema = z.strictObject({
   waitsPerTenantMax: count(200, 1, 100_000),
   waitsMax: count(2_000, 1, 100_000),
 
+  /** Reads of waits and watches under way at once: the rest of the pool is for other calls. */
+  laneReadsMax: count(4, 1, 100),
+
   readerTimeoutMs: ms(30_000, 100, 120_000),
   /** Deadline of `/readyz`'s question to the database. */
   readyzMs: ms(2_000, 100, 30_000),

@@ -32,7 +32,6 @@ import {
 } from './procedures/replays.ts';
 import { verbProcedures } from './procedures/verbs.ts';
 import { wait, waitInput } from './procedures/wait.ts';
-import { createSharedLooks } from './shared-looks.ts';
 import { watch, watchInput } from './watch.ts';
 
 const nothing = z.strictObject({}).default({});
@@ -77,19 +76,10 @@ function resourceProcedures(deps: ApiDeps) {
 function waitProcedure(deps: ApiDeps) {
   const { options } = deps;
   const { waitsPerTenantMax: perTenant, waitsMax: all } = options;
-  // The stores are asked for when a wait comes: the router can be walked without any.
-  const looks = createSharedLooks({ getByUid: (...args) => deps.stores.resources.getByUid(...args) });
   const slots = createOpenSlots({ what: 'waits', perKey: perTenant, perTenant, all });
   return procedureBase(deps)
     .input(waitInput(options))
-    .query(async ({ ctx, input, signal }) => {
-      const leave = slots.take(ctx.principal);
-      try {
-        return await wait(deps, ctx, { input, signal, looks });
-      } finally {
-        leave();
-      }
-    });
+    .query(({ ctx, input, signal }) => wait(deps, ctx, { input, signal, release: slots.take(ctx.principal) }));
 }
 
 function watchProcedure(deps: ApiDeps) {

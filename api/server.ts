@@ -6,7 +6,7 @@ import { resolveResponse } from '@trpc/server/http';
 import { fastify } from 'fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Metrics } from '#controller/metrics.ts';
-import type { Signals } from '#controller/store/resource-store.ts';
+import type { ResourceStore, Signals } from '#controller/store/resource-store.ts';
 import { createFeed } from '#controller/watch/feed.ts';
 import { notFound, validationError } from '#resources/errors.ts';
 import { createAuthenticator } from './auth.ts';
@@ -16,11 +16,18 @@ import type { ApiDeps, Context } from './context.ts';
 import { asApiError, toWireError, unavailable } from './errors.ts';
 import { callOf, checkInput, pathCharsMax } from './http-call.ts';
 import type { HttpCall } from './http-call.ts';
+import { createOpenCalls } from './open-calls.ts';
+import type { OpenCalls } from './open-calls.ts';
 import { createRateLimiter } from './rate-limit.ts';
+import { createReadLane } from './read-lane.ts';
 import { createRowCounts } from './row-counts.ts';
 import { createRouter } from './router.ts';
 import type { AppRouter } from './router.ts';
 import { requirePlatform } from './scopes.ts';
+import { createRowLooks } from './shared-looks.ts';
+import { createParkedWaits } from './waits/parked-waits.ts';
+import { createWaitDoor } from './waits/wait-door.ts';
+import type { WaitReply } from './waits/wait-door.ts';
 
 /**
  * Bytes to a call with a principal, within limits.
@@ -30,7 +37,7 @@ import { requirePlatform } from './scopes.ts';
  * S2  Every error has one shape, whatever found it: parser, limit, key, procedure, or no route at all.
  * S3  Every answer carries `x-request-id`; the same id is in its error, log lines, audit entries and revisions.
  */
-export interface ApiServerInput extends Omit<ApiDeps, 'feed' | 'auth' | 'rowCounts'> {
+export interface ApiServerInput extends Omit<ApiDeps, 'feed' | 'auth' | 'rowCounts' | 'lane' | 'rows' | 'waits'> {
   readonly signals: Signals;
   readonly metrics: Metrics;
   /** Resolves if the database answers and is migrated; rejects otherwise. */
@@ -43,7 +50,10 @@ const lateLookMs = 1_000;
 /** Makes the server; it does not listen yet. Closing it ends open watches and waits. */
 export function createApiServer(input: ApiServerInput): FastifyInstance {
   const { options, clock, log } = input;
-  const feed = createFeed({ store: input.stores.resources, signals: input.signals, clock, options });
+  const lane = createReadLane(options.laneReadsMax);
+  const changes: ResourceStore['changes'] = (scope, query) =>
+    lane.run(query.workspace, () => input.stores.resources.changes(scope, query));
+  const feed = createFeed({ store: { changes }, signals: input.signals, clock, options });
   const auth = createAuthenticator({
     admin: input.stores.admin,
     clock,
@@ -51,7 +61,10 @@ export function createApiServer(input: ApiServerInput): FastifyInstance {
     keyHmacSecret: input.keyHmacSecret,
     onTouchFailed: (error) => log.warn({ error }, 'The last use of a key was not written'),
   });
-  const deps: ApiDeps = { ...input, feed, auth, rowCounts: createRowCounts(input.stores.resources, clock) };
+  const { resources } = input.stores;
+  const rows = createRowLooks(resources, lane);
+  const waits = createParkedWaits({ feed, resources, auth, lane, clock, options });
+  const deps: ApiDeps = { ...input, feed, auth, lane, rows, waits, rowCounts: createRowCounts(resources, clock) };
   const router = createRouter(deps);
   const calls = createOpenCalls();
   const server = fastify({
@@ -72,7 +85,10 @@ export function createApiServer(input: ApiServerInput): FastifyInstance {
     frameworkErrors: (error, request, reply) => void sendError(error, request, reply),
   });
   server.addHook('onClose', () => feed.stop());
-  server.addHook('preClose', () => calls.stop());
+  server.addHook('preClose', () => {
+    waits.stop();
+    calls.stop();
+  });
   answerInOneShape(server, deps);
   addProbes(server, input, auth);
   addTrpc(server, { deps, router, calls });
@@ -179,6 +195,13 @@ interface TrpcInput {
 function addTrpc(server: FastifyInstance, { deps, router, calls }: TrpcInput): void {
   const { auth, options, clock } = deps;
   const limiter = createRateLimiter({ clock, options });
+  const refuse = (error: unknown, request: FastifyRequest): WaitReply => {
+    const place = { traceId: request.id, procedure: procedureOf(request) };
+    logUnexpected(deps, error, place);
+    const wire = toWireError(error, place);
+    return { status: wire.data.httpStatus, headers: retryAfter(wire.data), body: JSON.stringify({ error: wire }) };
+  };
+  const door = createWaitDoor({ router, waits: deps.waits, refuse, closed: calls.closed });
   const route = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const url = new URL(request.url, 'http://api');
     const { path } = request.params as { path: string };
@@ -187,6 +210,10 @@ function addTrpc(server: FastifyInstance, { deps, router, calls }: TrpcInput): v
     limiter.take(caller.principal.keyId, caller.ratePerSecond, call.procedures.length);
     const text = request.method === 'GET' ? (url.searchParams.get('input') ?? '') : textOf(request.body);
     checkInput(text, call, options);
+    if (!call.batch && door.takes(request, path)) {
+      await door.enter(request, reply, { caller, text });
+      return reply;
+    }
     const signal = calls.open(request, reply);
     const response = await traceOfRequest.run(request.id, () =>
       answer({ deps, router, request, caller, call, path, url, text, signal }),
@@ -194,34 +221,6 @@ function addTrpc(server: FastifyInstance, { deps, router, calls }: TrpcInput): v
     return reply.send(response);
   };
   server.route({ method: ['GET', 'POST'], url: '/trpc/:path', handler: route });
-}
-
-/** Calls under way. Each has a signal that aborts when its caller leaves, or when the server stops: then waits answer and watches end. */
-interface OpenCalls {
-  open(request: FastifyRequest, reply: FastifyReply): AbortSignal;
-  stop(): void;
-}
-
-function createOpenCalls(): OpenCalls {
-  const open = new Set<AbortController>();
-  let stopping = false;
-  return {
-    open(request, reply) {
-      const call = new AbortController();
-      open.add(call);
-      reply.raw.once('close', () => {
-        open.delete(call);
-        if (!reply.raw.writableFinished) call.abort();
-        // A connection kept alive would hold up the stop.
-        if (stopping) request.raw.socket.end();
-      });
-      return call.signal;
-    },
-    stop() {
-      stopping = true;
-      for (const call of open) call.abort();
-    },
-  };
 }
 
 const textOf = (body: unknown): string => (typeof body === 'string' ? body : '');
@@ -241,7 +240,8 @@ interface AnswerInput {
 /** Headers that tRPC reads; nothing else of the request reaches it. */
 const passedHeaders = ['accept', 'trpc-accept', 'last-event-id'] as const;
 
-function answer({ deps, router, request, caller, call, path, url, text, signal }: AnswerInput): Promise<Response> {
+function answer(input: AnswerInput): Promise<Response> {
+  const { deps, router, request, caller, call, path, url, text, signal } = input;
   const headers = new Headers({ 'content-type': 'application/json' });
   for (const name of passedHeaders) {
     const value = request.headers[name];
@@ -249,7 +249,7 @@ function answer({ deps, router, request, caller, call, path, url, text, signal }
   }
   const post = request.method === 'POST';
   const req = new Request(url, { method: request.method, headers, signal, ...(post ? { body: text } : {}) });
-  const context: Context = { caller, traceId: request.id };
+  const context: Context = { caller, traceId: request.id, seat: null };
   return resolveResponse({
     router,
     req,
@@ -267,7 +267,10 @@ function answer({ deps, router, request, caller, call, path, url, text, signal }
 
 function retryHeaders(call: HttpCall, errors: readonly unknown[]): Record<string, string> {
   const [error] = errors;
-  const retryAfterMs = call.batch || error === undefined ? null : asApiError(error).data.retryAfterMs;
+  return call.batch || error === undefined ? {} : retryAfter(asApiError(error).data);
+}
+
+function retryAfter({ retryAfterMs }: { readonly retryAfterMs: number | null }): Record<string, string> {
   return retryAfterMs === null ? {} : { 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) };
 }
 

@@ -1,6 +1,6 @@
 import { tracked } from '@trpc/server';
 import { z } from 'zod';
-import type { FeedChange } from '#controller/store/resource-store.ts';
+import type { FeedChange, ListQuery } from '#controller/store/resource-store.ts';
 import { projectResource } from '#resources/conditions.ts';
 import { ApiError } from '#resources/errors.ts';
 import type { Resource, ResourceKey, ResourceRow, ResourceView } from '#resources/resource.ts';
@@ -17,7 +17,7 @@ import type { WatchPlace } from './watch-cursor.ts';
  * W1  Without a cursor it begins with the present selection; what changes meanwhile follows, none missed.
  * W2  A changed row that fails the label selector is LEFT, whether or not it was sent before; one that is gone is REMOVED.
  * W3  A cursor that has lost tombstones, or comes from a later state of the database than there is, is CURSOR_EXPIRED.
- * W4  The key is asked for again at least every `keyRecheckMs`: revocation closes the watch.
+ * W4  The key is asked for again at least every `keyRecheckMs`, between two events too: revocation closes the watch.
  */
 export const watchInput = z.strictObject({
   workspace: workspaceInput,
@@ -48,6 +48,8 @@ interface Watching {
   readonly call: Call;
   readonly selection: Selection;
   readonly signal: AbortSignal | undefined;
+  /** Asks again whether the key holds, if it is time to. Before each event: a slow reader may take minutes for a page. */
+  readonly stillHolds: () => Promise<void>;
 }
 
 /** The events of one watch, until the caller leaves or the key no longer holds. */
@@ -60,7 +62,7 @@ export async function* watch(
   requireWorkspace(call.principal, workspace);
   const selection = { kind, kinds: readableKinds(deps, call, kind), labels };
   const cursor = input.lastEventId ?? input.cursor;
-  const watching: Watching = { deps, call, selection, signal };
+  const watching: Watching = { deps, call, selection, signal, stillHolds: keyCheck(deps, call) };
   const standing = deps.feed.place([workspace]);
   let place = cursor === undefined ? null : watchPlace(cursor, workspace);
   if (place === null || place.listing !== undefined) {
@@ -76,24 +78,26 @@ const gone = (signal: AbortSignal | undefined): boolean => signal?.aborted === t
 
 /** The present selection. Its ids carry how far the listing came, so that a client that reconnects misses none of it. */
 async function* present(
-  { deps, call, selection, signal }: Watching,
+  { deps, call, selection, signal, stillHolds }: Watching,
   { workspace, place }: { readonly workspace: string; readonly place: WatchPlace | null },
 ) {
   let version = place?.version ?? null;
   let after: ResourceKey | undefined = place?.listing === undefined ? undefined : { workspace, ...place.listing };
   for (let more = true; more && !gone(signal);) {
-    const page = await deps.stores.resources.list(call.scope, {
+    const query: ListQuery = {
       workspace,
       ...(selection.kind === undefined ? {} : { kind: selection.kind }),
       labels: selection.labels,
       limit: pageMax,
       ...(after === undefined ? {} : { after }),
-    });
+    };
+    const page = await deps.lane.run(workspace, () => deps.stores.resources.list(call.scope, query));
     version ??= page.version ?? 0;
     for (const view of page.items) {
       const { kind, name } = view.row;
       if (!mayRead(selection, kind)) continue;
       const id = watchCursor({ workspace, version, listing: { kind, name } });
+      await stillHolds();
       yield tracked(id, changed(view));
     }
     after = page.items.at(-1)?.row ?? after;
@@ -105,7 +109,7 @@ async function* present(
 
 /** Changes after a place, with bookmarks, until the caller leaves. */
 async function* follow(
-  { deps, call, selection, signal }: Watching,
+  { deps, call, selection, signal, stillHolds }: Watching,
   input: { readonly place: WatchPlace; readonly moved: (timeoutMs: number) => Promise<void> },
 ) {
   const { clock, options, feed } = deps;
@@ -117,6 +121,7 @@ async function* follow(
     if (version < page.trimmedThrough || version > page.version) throw expired(version, page.trimmedThrough);
     for (const change of page.changes) {
       const event = eventOf(change, selection);
+      await stillHolds();
       if (event !== null) yield tracked(watchCursor({ workspace, version: change.version }), event);
     }
     version = page.full ? (page.changes.at(-1)?.version ?? version) : page.version;
@@ -127,6 +132,15 @@ async function* follow(
     await deps.auth.recheck(call.caller);
     if (!page.full) await input.moved(Math.min(options.keyRecheckMs, Math.max(1, bookmarkAt - clock.monotonic())));
   }
+}
+
+function keyCheck({ auth, clock, options }: ApiDeps, call: Call): () => Promise<void> {
+  let askedAt = clock.monotonic();
+  return async () => {
+    if (clock.monotonic() - askedAt < options.keyRecheckMs) return;
+    await auth.recheck(call.caller);
+    askedAt = clock.monotonic();
+  };
 }
 
 function eventOf(change: FeedChange, selection: Selection): WatchEvent | null {

@@ -1,6 +1,4 @@
 import { z } from 'zod';
-import type { Condition } from '#resources/condition.ts';
-import { projectConditions } from '#resources/conditions.ts';
 import { notFound, validationError } from '#resources/errors.ts';
 import { keyText } from '#resources/reference.ts';
 import type { ResourceKey, ResourceView } from '#resources/resource.ts';
@@ -9,7 +7,9 @@ import type { ApiDeps, Call } from '#api/context.ts';
 import { badCursor, decodeCursor, encodeCursor } from '#api/cursors.ts';
 import type { ApiOptions } from '#api/options.ts';
 import { requireScope, requireWorkspace } from '#api/scopes.ts';
-import type { SharedLooks } from '#api/shared-looks.ts';
+import { evaluate } from '#api/waits/evaluate.ts';
+import type { Fixed } from '#api/waits/evaluate.ts';
+import type { UndecidedWait, WaitAnswer } from '#api/waits/parked-waits.ts';
 import { cursorInput, generationInput, keyInput, keyOf, storable } from './inputs.ts';
 
 /**
@@ -32,155 +32,130 @@ export const waitInput = (limits: Pick<ApiOptions, 'waitRefsMax' | 'waitTimeoutM
 
 export type WaitInput = z.output<ReturnType<typeof waitInput>>;
 
-export interface WaitResult {
-  readonly ref: ResourceKey;
-  /** Null: the row was missing from the start (until "Deleted" only). */
-  readonly uid: string | null;
-  /** The generation waited for. */
-  readonly generation: number;
-  /** Null: the row is gone. */
-  readonly observedGeneration: number | null;
-  readonly met: boolean;
-  /** A later generation decided. */
-  readonly superseded: boolean;
-  /** The condition that decided, or the one waited for as it is now. */
-  readonly condition: Condition | null;
+/**
+ * Where a wait that is not decided yet is left, by a door that can answer later without keeping the call: it parks it. What the
+ * procedure answers is then not sent.
+ */
+export interface Seat {
+  wait: UndecidedWait | null;
 }
 
-export interface WaitAnswer {
-  readonly outcome: 'met' | 'stalled' | 'deleted' | 'timeout';
-  readonly results: readonly WaitResult[];
-  readonly cursor: string;
+export interface WaitCall {
+  readonly input: WaitInput;
+  readonly signal: AbortSignal | undefined;
+  /** Gives the place among the open waits back: called exactly once, whatever comes. */
+  readonly release: () => void;
 }
 
-/** What the first call fixed for one ref. */
-export interface Fixed {
-  readonly key: ResourceKey;
-  readonly uid: string | null;
-  readonly generation: number;
+/** Answers when it is decided, or its time is up; leaves an undecided wait in the call's seat, if it has one. */
+export async function wait(deps: ApiDeps, call: Call, { input, signal, release }: WaitCall): Promise<WaitAnswer> {
+  let found: WaitAnswer | Omit<UndecidedWait, 'release'>;
+  try {
+    found = await begin(deps, call, input);
+  } catch (error) {
+    release();
+    throw error;
+  }
+  if ('outcome' in found) {
+    release();
+    return found;
+  }
+  const undecided: UndecidedWait = { ...found, release };
+  if (call.seat === null) return await parked(deps, undecided, signal);
+  call.seat.wait = undecided;
+  return nothingYet(undecided);
 }
 
-export async function wait(
+async function begin(
   deps: ApiDeps,
   call: Call,
-  {
-    input,
-    signal,
-    looks,
-  }: { readonly input: WaitInput; readonly signal: AbortSignal | undefined; readonly looks: SharedLooks },
-): Promise<WaitAnswer> {
+  input: WaitInput,
+): Promise<WaitAnswer | Omit<UndecidedWait, 'release'>> {
   for (const [index, ref] of input.refs.entries()) {
     const kind = kindOf(deps, ref.kind, `refs[${index}].kind`);
     requireWorkspace(call.principal, ref.workspace);
     requireScope(call.principal, kind.area, 'read');
   }
+  const { until } = input;
   const deadline = deps.clock.monotonic() + input.timeoutMs;
-  const place = deps.feed.place(input.refs.map((ref) => ref.workspace));
-  const fixed = input.cursor === undefined ? await fix(deps, call, input) : fixedBefore(input.cursor, input);
-  const cursor = cursorOf(input.until, fixed);
-  for (;;) {
-    const results = evaluate(fixed, await look(looks, call, fixed), input.until);
-    const outcome = outcomeOf(results);
-    const left = deadline - deps.clock.monotonic();
-    if (outcome !== null || left <= 0 || signal?.aborted === true) {
-      return { outcome: outcome ?? 'timeout', results: results.map((one) => one.result), cursor };
-    }
-    await place.moved(Math.min(left, deps.options.keyRecheckMs), signal);
-    await deps.auth.recheck(call.caller);
-  }
+  const { fixed, views } =
+    input.cursor === undefined ? await fix(deps, call, input) : await goOn(deps, call, { input, cursor: input.cursor });
+  const { outcome, results } = evaluate(fixed, views, until);
+  const cursor = cursorOf(until, fixed);
+  if (outcome !== null || deps.clock.monotonic() >= deadline) return { outcome: outcome ?? 'timeout', results, cursor };
+  return { scope: call.scope, caller: call.caller, fixed, until, cursor, deadline };
 }
 
-async function fix(deps: ApiDeps, call: Call, input: WaitInput): Promise<readonly Fixed[]> {
-  const found = await Promise.all(
-    [...Map.groupBy(input.refs.map(keyOf), (key) => key.workspace)].map(([workspace, keys]) =>
-      deps.stores.resources.getByKeys(call.scope, workspace, keys),
-    ),
+/** For callers that wait inside the call, as those of a batch do. */
+function parked(
+  { waits }: Pick<ApiDeps, 'waits'>,
+  undecided: UndecidedWait,
+  signal: AbortSignal | undefined,
+): Promise<WaitAnswer> {
+  return new Promise((resolve, reject) => {
+    const own = waits.park(undecided, (heard) => {
+      signal?.removeEventListener('abort', leave);
+      if ('error' in heard) reject(heard.error);
+      else resolve(heard.answer);
+    });
+    const leave = (): void => {
+      // Nobody hears this.
+      if (waits.leave(own)) resolve(nothingYet(undecided));
+    };
+    if (signal?.aborted === true) leave();
+    else signal?.addEventListener('abort', leave, { once: true });
+  });
+}
+
+const nothingYet = ({ cursor }: UndecidedWait): WaitAnswer => ({ outcome: 'timeout', results: [], cursor });
+
+interface Found {
+  readonly fixed: readonly Fixed[];
+  readonly views: ReadonlyMap<string, ResourceView>;
+}
+
+/** The first call: the rows by key, as they are now. */
+async function fix(deps: ApiDeps, call: Call, input: WaitInput): Promise<Found> {
+  const views = await foundIn(
+    Map.groupBy(input.refs.map(keyOf), (key) => key.workspace),
+    (workspace, keys) => deps.rows.byKey.look(call.scope, workspace, keys),
   );
-  const rows = new Map(found.flat().map(({ row }) => [keyText(row), row]));
-  return input.refs.map((ref) => {
-    const row = rows.get(keyText(ref));
+  const byKey = new Map([...views.values()].map((view) => [keyText(view.row), view.row]));
+  const fixed = input.refs.map((ref) => {
+    const row = byKey.get(keyText(ref));
     if (row === undefined && input.until !== 'Deleted') throw notFound();
     return { key: keyOf(ref), uid: row?.uid ?? null, generation: ref.generation ?? row?.generation ?? 0 };
   });
+  return { fixed, views };
 }
 
-/** The rows by uid, as they are now; what is missing is gone. */
-async function look(
-  looks: SharedLooks,
+/** A later call: the rows by the uids that the first one fixed; what is missing is gone. */
+async function goOn(
+  deps: ApiDeps,
   call: Call,
-  fixed: readonly Fixed[],
-): Promise<ReadonlyMap<string, ResourceView>> {
-  const workspaces = Map.groupBy(fixed, (one) => one.key.workspace);
-  const found = await Promise.all(
-    [...workspaces].map(async ([workspace, ones]) => {
-      const uids = [...new Set(ones.flatMap((one) => (one.uid === null ? [] : [one.uid])))];
-      if (uids.length === 0) return [];
-      const rows = await looks.look(call.scope, workspace, uids);
-      return uids.flatMap((uid) => rows.get(uid) ?? []);
-    }),
+  { input, cursor }: { readonly input: WaitInput; readonly cursor: string },
+): Promise<Found> {
+  const fixed = fixedBefore(cursor, input);
+  const there = fixed.filter((one) => one.uid !== null);
+  const views = await foundIn(
+    Map.groupBy(there, (one) => one.key.workspace),
+    (workspace, some) =>
+      deps.rows.byUid.look(
+        call.scope,
+        workspace,
+        some.map((one) => one.uid ?? ''),
+      ),
   );
+  return { fixed, views };
+}
+
+/** Of each workspace what is found there, by uid. */
+async function foundIn<T>(
+  workspaces: ReadonlyMap<string, readonly T[]>,
+  look: (workspace: string, some: readonly T[]) => Promise<readonly ResourceView[]>,
+): Promise<ReadonlyMap<string, ResourceView>> {
+  const found = await Promise.all([...workspaces].map(([workspace, some]) => look(workspace, some)));
   return new Map(found.flat().map((view) => [view.row.uid, view]));
-}
-
-interface Evaluated {
-  readonly result: WaitResult;
-  readonly state: 'met' | 'stalled' | 'deleted' | 'waiting';
-}
-
-/** Pure. What each ref has come to. */
-export function evaluate(
-  fixed: readonly Fixed[],
-  views: ReadonlyMap<string, ResourceView>,
-  until: string,
-): readonly Evaluated[] {
-  return fixed.map((one) => {
-    const view = one.uid === null ? undefined : views.get(one.uid);
-    return view === undefined ? goneResult(one, until) : presentResult(one, view, until);
-  });
-}
-
-function goneResult(one: Fixed, until: string): Evaluated {
-  const met = until === 'Deleted';
-  const result = { ref: one.key, uid: one.uid, generation: one.generation, observedGeneration: null, met };
-  return { result: { ...result, superseded: false, condition: null }, state: met ? 'met' : 'deleted' };
-}
-
-function presentResult(one: Fixed, view: ResourceView, until: string): Evaluated {
-  const { row } = view;
-  const conditions = projectConditions(view);
-  const current = (type: string): Condition | undefined =>
-    conditions.find((condition) => condition.type === type && counts(condition, one, row.generation));
-  const wanted = until === 'Deleted' ? undefined : current(until);
-  const met = wanted?.status === 'True';
-  const blocking = ['Stalled', ...(until === 'Deleted' ? ['DeletionBlocked'] : [])]
-    .map(current)
-    .find((condition) => condition?.status === 'True');
-  const state = met ? 'met' : blocking === undefined ? 'waiting' : 'stalled';
-  const shown = met ? wanted : (blocking ?? conditions.find((condition) => condition.type === until));
-  return {
-    state,
-    result: {
-      ref: one.key,
-      uid: one.uid,
-      generation: one.generation,
-      observedGeneration: row.observedGeneration,
-      met,
-      superseded: state !== 'waiting' && row.generation > one.generation,
-      condition: shown ?? null,
-    },
-  };
-}
-
-/** Whether a condition is about the generation waited for, or a later one, and not overtaken by an edit. */
-function counts(condition: Condition, one: Fixed, generation: number): boolean {
-  return condition.observedGeneration >= Math.max(one.generation, generation);
-}
-
-/** Null: go on waiting. One row that is gone or stalled decides for all. */
-function outcomeOf(results: readonly Evaluated[]): Exclude<WaitAnswer['outcome'], 'timeout'> | null {
-  if (results.every((one) => one.state === 'met')) return 'met';
-  if (results.some((one) => one.state === 'deleted')) return 'deleted';
-  return results.some((one) => one.state === 'stalled') ? 'stalled' : null;
 }
 
 function cursorOf(until: string, fixed: readonly Fixed[]): string {

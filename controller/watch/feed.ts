@@ -10,12 +10,15 @@ import { shardOf } from '#resources/shard.ts';
  * F1  A signal that comes between a read and the wait after it ends that wait at once: none is lost inside this process.
  * F2  A lost signal costs `pollMs` and nothing else (law 2).
  * F3  However many signals come, one reader looks at most once per `gapMs`.
+ * F4  Readers who ask for the same page while one such read is under way share the next: what they hear was read after they asked.
  */
 export interface Feed {
   /** What changed in a workspace after a version, at most one page of it. */
   read(scope: Scope, workspace: string, afterVersion: number): Promise<ChangePage>;
   /** Where to stand before a read, so that no signal after it is missed. */
   place(workspaces: readonly string[]): Place;
+  /** Hears which shards may have changed; null: all. For those who keep a place of their own. */
+  onMoved(listener: (shards: readonly number[] | null) => void): void;
   /** Stops listening to signals. */
   stop(): void;
 }
@@ -37,10 +40,15 @@ export interface FeedDeps {
 export function createFeed(deps: FeedDeps): Feed {
   const { store, clock, options } = deps;
   const seen = createSignalCounter(deps.signals);
+  const share = createShared<ChangePage>();
+  const deaf: (() => void)[] = [seen.stop];
 
   return {
     read: (scope, workspace, afterVersion) =>
-      store.changes(scope, { workspace, afterVersion, limit: options.changesPageMax }),
+      share(JSON.stringify([scope, workspace, afterVersion]), () =>
+        store.changes(scope, { workspace, afterVersion, limit: options.changesPageMax }),
+      ),
+    onMoved: (listener) => void deaf.push(deps.signals.onSignal(listener)),
     place(workspaces) {
       const shards = [...new Set(workspaces.map(shardOf))];
       let last = seen.count(shards);
@@ -56,7 +64,34 @@ export function createFeed(deps: FeedDeps): Feed {
         },
       };
     },
-    stop: seen.stop,
+    stop: () => {
+      for (const stop of deaf) stop();
+    },
+  };
+}
+
+/** Reads of one name one after the other; all who ask while one is under way share the next. */
+function createShared<T>() {
+  interface Line {
+    underWay: Promise<T>;
+    next: Promise<T> | null;
+  }
+  const lines = new Map<string, Line>();
+  const begin = (name: string, read: () => Promise<T>): Promise<T> => {
+    const underWay = read();
+    const line: Line = { underWay, next: null };
+    lines.set(name, line);
+    const ended = (): void => {
+      if (line.next === null) lines.delete(name);
+    };
+    underWay.then(ended, ended);
+    return underWay;
+  };
+  return (name: string, read: () => Promise<T>): Promise<T> => {
+    const line = lines.get(name);
+    if (line === undefined) return begin(name, read);
+    const again = (): Promise<T> => begin(name, read);
+    return (line.next ??= line.underWay.then(again, again));
   };
 }
 
