@@ -1,10 +1,10 @@
 import { toResourceRow } from '#controller/store/resource-columns.ts';
-import type { PassRow } from '#controller/store/rows.ts';
+import type { PassRow, Revision } from '#controller/store/rows.ts';
 import type { PassColumns } from './read-rows.ts';
 
 /** A claimed row in the spelling of TypeScript. */
 export function toPassRow(row: PassColumns): PassRow {
-  const { priority, holder, epoch, attempts, incarnation, intents, decisions, revision, listeners, owner } = row;
+  const { priority, holder, epoch, attempts, incarnation, intents, decisions, listeners, owner } = row;
   const work = {
     dueAt: row.work_due_at,
     priority,
@@ -20,5 +20,19 @@ export function toPassRow(row: PassColumns): PassRow {
     incarnation,
     recentActions: row.recent_actions,
   };
-  return { row: toResourceRow(row), work, intents, decisions, revision, listeners, owner };
+  return { row: toResourceRow(row), work, intents, decisions, revision: revisionOf(row), listeners, owner };
+}
+
+function revisionOf(row: PassColumns): Revision | null {
+  const { revision: generation, approved, confirmed } = row;
+  if (generation === null) return null;
+  return {
+    generation,
+    spec: row.revision_spec ?? row.spec,
+    by: row.revision_by ?? row.created_by,
+    requestId: row.request_id,
+    approved,
+    confirmed,
+    at: row.revision_at,
+  };
 }
