@@ -297,6 +297,12 @@ describe('what a settle writes', () => {
     expect(written).not.toHaveProperty('status');
   });
 
+  it('shows the code of a refusal that is tried again as evidence, beside when', () => {
+    const { status } = settle({ outcome: { type: 'retryable', message: 'm', providerCode: '503' } });
+    const reconciling = status?.conditions.find((one) => one.type === 'Reconciling');
+    expect(reconciling).toMatchObject({ reason: 'BackingOff', evidence: { pass: 7, providerCode: '503' } });
+  });
+
   it('sets materialized_at once', () => {
     const seen = { outcome: { type: 'converged' }, look: makeLook(converged) } as const;
     expect(settle(seen).materialized).toBe(true);

@@ -73,7 +73,7 @@ export interface Condition {
   readonly remedy?: readonly Remedy[];
   /** Ready, DependenciesReady. */
   readonly blockedBy?: readonly BlockedBy[];
-  /** Stalled, InSync=False. */
+  /** Stalled, InSync=False; Reconciling after a refusal. */
   readonly evidence?: Evidence;
   /** Reconciling only, and only in the projection (joined from `work`); ISO-8601 times. */
   readonly retry?: { readonly attempt: number; readonly nextAt: string; readonly deadline: string | null };

@@ -102,7 +102,9 @@ describe('what was thrown decides how the pass ends', () => {
   it('quotes what comes from outside, and shows nothing of our own errors but their name', () => {
     expect(outcome(provider('rejected'))).toMatchObject({ message: 'gcs/p1 refused: "text of the client"' });
     expect(outcome(provider('retryable', { providerCode: 'a\nb' }))).toMatchObject({
-      message: 'gcs/p1 answered "a b" (ProviderRejected); it is tried again.',
+      message:
+        'gcs/p1 answered "a b" (ProviderRejected). It is tried again by itself, at retry.nextAt; if it stays so, resources.passes shows what was asked and answered.',
+      providerCode: 'a\nb',
     });
     expect(JSON.stringify(outcome(new TypeError('secret')))).not.toContain('secret');
   });

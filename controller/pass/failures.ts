@@ -7,7 +7,7 @@ import type { ProviderErrorDetail } from '#controller/contract.ts';
 import { frozenRefusal } from './gates.ts';
 import { BreakerOpen, DeadlineExceeded, Frozen, ResidencyViolation, Throttled } from '#controller/gateway/errors.ts';
 import type { GatewayState } from '#controller/gateway/types.ts';
-import type { Account, Outcome } from './outcome.ts';
+import type { Account, Outcome, Retryable } from './outcome.ts';
 import { isSilence, PassStopped, StoreFailed } from './scope.ts';
 
 /**
@@ -80,15 +80,15 @@ function outcomeOfProvider(error: ProviderError, facts: FailureFacts): Outcome {
       return { type: 'throttled', retryAfterMs: detail.retryAfterMs ?? throttledDefaultMs };
     case 'unavailable':
       if (account !== null && state?.breaker === 'open') return { type: 'unavailable', account };
-      return { type: 'retryable', reason: 'ProviderUnavailable', message: `${name(account)} ${answered(detail)}` };
+      return { ...retryable(account, detail), reason: 'ProviderUnavailable' };
     case 'credential': {
-      if (account === null) return { type: 'retryable', message: `${name(account)} ${answered(detail)}` };
+      if (account === null) return retryable(account, detail);
       const stalled = state?.breaker === 'open' && state.cause === 'credential';
       const reason = classOf(detail.reason) === 'credential' ? detail.reason : 'AuthenticationFailed';
       return { type: 'credential', stalled, reason, account };
     }
     case 'retryable':
-      return { type: 'retryable', message: `${name(account)} ${answered(detail)}` };
+      return retryable(account, detail);
     case 'rejected':
       return {
         type: 'rejected',
@@ -101,8 +101,12 @@ function outcomeOfProvider(error: ProviderError, facts: FailureFacts): Outcome {
   }
 }
 
-function answered({ reason, providerCode }: ProviderErrorDetail): string {
-  return `answered ${quoted(providerCode)} (${reason}); it is tried again.`;
+/** When is in `retry`, what was asked and answered each time in the journal: both move, and a message must not. */
+function retryable(account: Account | null, { reason, providerCode }: ProviderErrorDetail): Retryable {
+  const message =
+    `${name(account)} answered ${quoted(providerCode)} (${reason}). It is tried again by itself, at retry.nextAt; ` +
+    'if it stays so, resources.passes shows what was asked and answered.';
+  return { type: 'retryable', message, providerCode };
 }
 
 function residency(location: string, row: ResourceRow): Outcome {

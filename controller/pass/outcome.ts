@@ -31,7 +31,7 @@ export type Outcome =
   | { readonly type: 'credential'; readonly stalled: boolean; readonly reason: string; readonly account: Account }
   /** The breaker of the account is open. */
   | { readonly type: 'unavailable'; readonly account: Account }
-  | { readonly type: 'retryable'; readonly message: string; readonly reason?: string }
+  | Retryable
   | Refused
   | { readonly type: 'throttled'; readonly retryAfterMs: number }
   /** The spec or a wake moved under the pass. */
@@ -76,4 +76,12 @@ export interface Refused {
   readonly retryAfterMs: number | null;
   /** Set when the gate is a freeze: the settle looks again whether it still stands. */
   readonly parkedOn?: Account;
+}
+
+/** Worth trying again; the code is the provider's, of a refusal. */
+export interface Retryable {
+  readonly type: 'retryable';
+  readonly message: string;
+  readonly reason?: string;
+  readonly providerCode?: string;
 }

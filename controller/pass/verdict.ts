@@ -45,7 +45,11 @@ export function verdictOf(facts: PassFacts, options: EngineOptions): Verdict {
       const attempts = attemptsOf(facts) + 1;
       const reason = outcome.reason ?? 'BackingOff';
       const due = { dueInMs: retryDelayMs(attempts, facts.random, options), priority: 'replay' } as const;
-      return { ...reconciling(facts, { reason, message: outcome.message }, due), attempts };
+      const { message, providerCode } = outcome;
+      return {
+        ...reconciling(facts, { reason, message, ...(providerCode === undefined ? {} : { providerCode }) }, due),
+        attempts,
+      };
     }
     case 'refused':
       return refused(facts, outcome, options);
@@ -74,6 +78,8 @@ type Due = Pick<Verdict, 'dueInMs' | 'priority'>;
 interface Said {
   readonly reason: string;
   readonly message: string;
+  /** Of a refusal: the provider's own code. */
+  readonly providerCode?: string;
 }
 
 /** A new generation starts with no attempts behind it. */
@@ -97,11 +103,12 @@ function converged(facts: PassFacts): Verdict {
   return { write: true, ready, phase: null, attempts: 0, listens: [], ...due };
 }
 
-function reconciling(facts: PassFacts, { reason, message }: Said, due: Due): Verdict {
+function reconciling(facts: PassFacts, { reason, message, providerCode }: Said, due: Due): Verdict {
+  const evidence = providerCode === undefined ? {} : { evidence: { pass: facts.claim.epoch, providerCode } };
   return {
     write: true,
     ready: { status: 'False', reason, message },
-    phase: { type: 'Reconciling', status: 'True', reason, message },
+    phase: { type: 'Reconciling', status: 'True', reason, message, ...evidence },
     attempts: attemptsOf(facts),
     listens: [],
     ...due,
@@ -117,7 +124,6 @@ function unwritten(facts: PassFacts): Omit<Verdict, keyof Due> {
 interface Standing extends Said {
   readonly clearsOn: readonly Topic[];
   readonly remedy: readonly Remedy[];
-  readonly providerCode?: string;
 }
 
 /** Stalled; or DeletionBlocked, when what holds up a deletion is an administrative reason (NotEmpty, RetentionUntil). */
