@@ -229,6 +229,20 @@ async function checkWall(sql: postgres.Sql): Promise<void> {
   );
   const found = open.filter((shards) => shards !== '');
   if (found.length > 0) throw new DistributeError(`Shards without row-level security: ${found.join(', ')}.`);
+
+  // Citus 13 turns a restrictive policy into a permissive one on the shards: the widest hole a wall can have.
+  const names = walled.map((row) => row.name);
+  const policies = (table: string, where: string): string => `
+    select coalesce(string_agg(distinct format('%s: %s %s %s %s using (%s) check (%s)', ${table}, p.policyname, p.permissive, p.roles, p.cmd,
+      p.qual, p.with_check), E'\\n'), '') as found
+    from pg_policies p join pg_class c on c.relname = p.tablename and c.relnamespace = 'public'::regnamespace where ${where}`;
+  const [here] = await sql.unsafe<{ found: string }[]>(
+    policies('p.tablename', `p.tablename in ('${names.join(`','`)}')`),
+  );
+  const wanted = new Set(here?.found.split('\n'));
+  const there = await onNodes(sql, policies(`regexp_replace(p.tablename, '_[0-9]+$', '')`, isShardOf(names)));
+  const odd = there.flatMap((text) => text.split('\n')).find((policy) => policy !== '' && !wanted.has(policy));
+  if (odd !== undefined) throw new DistributeError(`A policy of the shards is not their table's: ${odd}.`);
 }
 
 /** Asks every node, the coordinator among them; one text of each. */

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LoginRole } from '#controller/store/roles.ts';
-import { createDatabase, type TestDatabase } from '#test/support/postgres.ts';
+import { createDatabase, onCitus, type TestDatabase } from '#test/support/postgres.ts';
 
 /**
  * What each login may do, by table: "*" is every column. The list of security.md; each table, column and verb is tried as the role,
@@ -81,7 +81,7 @@ beforeAll(async () => {
   db = await createDatabase();
   columns = await db.owner`
     select table_name as table, column_name as column from information_schema.columns
-    where table_schema = 'public' order by 1, 2`;
+    where table_schema = 'public' and table_name not like 'citus%' order by 1, 2`;
 });
 afterAll(() => db[Symbol.asyncDispose]());
 
@@ -113,9 +113,20 @@ describe.each(roles)('%s', (role, grants) => {
         throw error;
       }
     };
+    // Citus looks at the columns that a write names before the rights, so there the catalogue is asked.
+    const listed = async (what: string): Promise<boolean> => {
+      const [verb = '', name = ''] = what.split(' ');
+      const [table = '', column] = name.split('.');
+      const [row] =
+        column === undefined
+          ? await db.owner`select has_table_privilege(${role}::name, ${table}::text, ${verb}::text) as may`
+          : await db.owner`select has_column_privilege(${role}::name, ${table}::text, ${column}::text, ${verb}::text) as may`;
+      return row?.['may'] === true;
+    };
     const wrong: string[] = [];
     const check = async (what: string, statement: string, expected: boolean): Promise<void> => {
-      if ((await may(statement)) !== expected) wrong.push(`${what} is ${expected ? 'refused' : 'possible'}`);
+      const possible = onCitus() ? await listed(what) : await may(statement);
+      if (possible !== expected) wrong.push(`${what} is ${expected ? 'refused' : 'possible'}`);
     };
     for (const { table, column } of columns) {
       const granted = grants[table] ?? {};
