@@ -90,6 +90,8 @@ const gateway = z.strictObject({
   beginWithinMs: ms(2_000, 10, 2_000),
   /** Breakers, freezes and blocks of other replicas are seen this late at most. */
   refreshEveryMs: ms(1_000, 10, 10_000),
+  /** A call that an open breaker would refuse looks whether it is still open, unless somebody looked within this. */
+  lookAgainMs: ms(100, 0, 10_000),
   opensAtUnavailable: count(5, 1, 100),
   opensAtCredential: count(3, 1, 100),
   probeEveryMs: ms(5_000, 10, 60_000),
@@ -140,10 +142,10 @@ const tasks = z.strictObject({
   drainGapMs: ms(50, 0, 10_000),
   /** Topics that span shards are fired one shard after the other, this far apart. */
   fireShardGapMs: ms(5, 0, 1_000),
-  /** Due times of one fired topic in one shard are spread over at most this. */
-  fireSpreadMaxMs: ms(120_000, 0, 600_000),
-  /** With nothing to fire; a firing ends this wait. */
-  fireIdleMs: ms(60_000, 10, 600_000),
+  /** A replica that dies while firing a topic in a shard holds it up for this. */
+  fireLeaseMs: ms(15_000, 1_000, 60_000),
+  /** Firings that others asked for are looked for this often. */
+  fireIdleMs: ms(5_000, 10, 600_000),
   /** A task that failed is tried again after this, doubling to 30 times it. */
   retryMs: ms(1_000, 10, 60_000),
 });

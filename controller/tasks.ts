@@ -1,4 +1,3 @@
-import { shardCount } from '#resources/shard.ts';
 import { topic } from '#resources/topic.ts';
 import type { Topic } from '#resources/topic.ts';
 import type { Clock } from './clock.ts';
@@ -15,10 +14,14 @@ import type { Service } from './process/supervisor.ts';
  * new about this process (its build, its credentials).
  *
  * T1  A topic is fired one shard after the other, and a failed shard is tried again: no shard is left out.
- * T2  Nothing here is needed for correctness: a firing that dies with its process costs the waiting rows at most the fallback interval.
+ * T2  A replica that dies while firing costs the waiting rows its lease of that shard. What is asked for after a commit of something else
+ *     (a name that is free, a thaw that was noticed) may be lost with the process: that costs them at most the fallback interval.
  */
 export interface TaskInput {
-  readonly engine: Pick<EngineStore, 'fire' | 'drain' | 'drainingShards' | 'registerEngine'>;
+  readonly engine: Pick<
+    EngineStore,
+    'fire' | 'askFiring' | 'takeFiring' | 'moveFiring' | 'drain' | 'drainingShards' | 'registerEngine'
+  >;
   readonly providers: Pick<ProviderStore, 'registerCredential'>;
   readonly clock: Clock;
   readonly log: Logger;
@@ -38,41 +41,29 @@ export interface Firing extends Service {
   fire(name: Topic, ratePerSecond: number): void;
 }
 
-/** A topic on its way through the shards. */
-interface Errand {
-  readonly name: Topic;
-  readonly ratePerSecond: number;
-  shard: number;
-  /** Rows that the shard before woke: the best guess of how many this one will. */
-  wokenBefore: number;
-  /** Monotonic ms of its next shard. */
-  nextAt: number;
-}
-
-/** Fires topics shard by shard. The due times inside a shard are spread by the account's rate as well. */
+/**
+ * Fires topics shard by shard. What is on its way is in the store, so that any replica goes on with it: this one asks, takes one shard of
+ * a topic at a time, and moves it on. The due times inside a shard, and the shards, are spread by the account's rate.
+ */
 export function createFiring({ engine, clock, log, metrics, options }: TaskInput): Firing {
-  const errands = new Map<Topic, Errand>();
+  /** Not yet in the store. */
+  const asks = new Map<Topic, number>();
 
-  const rowsMs = (rows: number, { ratePerSecond }: Errand): number =>
-    Math.min(Math.ceil((rows * 1_000) / ratePerSecond), options.fireSpreadMaxMs);
-
-  /** The next shard of a topic. */
-  const fireOne = async (errand: Errand): Promise<void> => {
-    const woken = await engine.fire(errand.shard, [errand.name], rowsMs(errand.wokenBefore, errand));
-    metrics.firedRows.inc(woken);
-    errand.wokenBefore = woken;
-    errand.shard += 1;
-    errand.nextAt = clock.monotonic() + Math.max(options.fireShardGapMs, rowsMs(woken, errand));
-    // Begun anew while the store worked: then another errand stands under this name.
-    if (errand.shard === shardCount && errands.get(errand.name) === errand) errands.delete(errand.name);
+  const ask = async (): Promise<void> => {
+    for (const [name, ratePerSecond] of asks) {
+      await engine.askFiring(name, ratePerSecond);
+      if (asks.get(name) === ratePerSecond) asks.delete(name);
+    }
   };
 
   const step = async (): Promise<number> => {
-    const [next] = [...errands.values()].toSorted((a, b) => a.nextAt - b.nextAt);
-    if (next === undefined) return options.fireIdleMs;
-    const waitMs = next.nextAt - clock.monotonic();
-    if (waitMs > 0) return waitMs;
-    await fireOne(next);
+    await ask();
+    const { firing, inMs } = await engine.takeFiring(options.fireLeaseMs);
+    if (firing === null) return Math.min(options.fireIdleMs, Math.max(inMs ?? Infinity, options.fireShardGapMs));
+    const rowMs = 1_000 / firing.ratePerSecond;
+    const woken = await engine.fire(firing.shard, [firing.topic], rowMs);
+    metrics.firedRows.inc(woken);
+    await engine.moveFiring(firing, Math.max(options.fireShardGapMs, Math.ceil(woken * rowMs)));
     return 0;
   };
 
@@ -81,7 +72,7 @@ export function createFiring({ engine, clock, log, metrics, options }: TaskInput
     ...loop,
     fire(name, ratePerSecond) {
       log.info({ topic: name }, 'Topic is fired in all shards');
-      errands.set(name, { name, ratePerSecond, shard: 0, wokenBefore: 0, nextAt: clock.monotonic() });
+      asks.set(name, ratePerSecond);
       loop.kick();
     },
   };
@@ -116,11 +107,11 @@ export function createAnnouncement(input: AnnounceInput): Service {
   const { engine, providers, clock, log, metrics, options, firing, buildId, credentials, ratePerSecond } = input;
   const left: (() => Promise<void>)[] = [
     async () => {
-      if (await engine.registerEngine(buildId)) firing.fire(topic.engine, ratePerSecond);
+      if (await engine.registerEngine(buildId, ratePerSecond)) firing.fire(topic.engine, ratePerSecond);
     },
     ...credentials.map((credential) => async () => {
       const { provider, account } = credential;
-      if (!(await providers.registerCredential(credential))) return;
+      if (!(await providers.registerCredential({ ...credential, wakePerSecond: ratePerSecond }))) return;
       firing.fire(topic.credential(provider, account), ratePerSecond);
     }),
   ];

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { ProviderError } from '#controller/contract.ts';
 import { settled } from '#controller/testing.ts';
 import { account, build, fail, failing, failureOf, request } from './testing.ts';
@@ -111,6 +111,21 @@ describe('the breaker', () => {
     await fail(world, 'unavailable', 5);
     await world.clock.advance(1_000);
     await expect(other.call(request())).rejects.toThrow(BreakerOpen);
+    await other.stop();
+  });
+
+  it('that another replica has closed refuses nothing any more, and costs the store few looks while it is open', async () => {
+    const world = build();
+    const other = world.make();
+    await fail(world, 'unavailable', 5);
+    await other.start();
+    const looks = vi.spyOn(world.providers, 'providers');
+    for (let n = 0; n < 50; n += 1) await expect(other.call(request())).rejects.toBeInstanceOf(BreakerOpen);
+    expect(looks).toHaveBeenCalledTimes(1);
+    await world.gateway.call(request({ probe: true }));
+    await settled();
+    await world.clock.advance(150);
+    expect(await other.call(request())).toBe('reply');
     await other.stop();
   });
 

@@ -4,6 +4,7 @@ import type { Logger } from '#controller/log.ts';
 import type { GatewayOptions } from '#controller/options.ts';
 import type { ProviderReport, ProviderStore } from '#controller/store/provider-store.ts';
 import type { AccountStates } from './account-state.ts';
+import { wakeRate } from './budgets.ts';
 import { DeadlineExceeded } from './errors.ts';
 import type { AccountName } from './tokens.ts';
 
@@ -69,7 +70,12 @@ export function createBreaker({ clock, providers, states, options, log, onClosed
 
   const report = async (name: AccountName, outcome: ProviderReport['outcome']): Promise<void> => {
     const opensAt = outcome === 'credential' ? options.opensAtCredential : options.opensAtUnavailable;
-    const { row, opened, closed } = await providers.report({ ...name, outcome, opensAt });
+    const { row, opened, closed } = await providers.report({
+      ...name,
+      outcome,
+      opensAt,
+      wakePerSecond: wakeRate(name.provider, options),
+    });
     states.remember(row);
     if (opened) log.warn({ ...name, cause: row.cause, failures: row.failures }, 'Breaker opened');
     if (!closed) return;

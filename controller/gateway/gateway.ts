@@ -63,12 +63,20 @@ export function createGateway(input: GatewayInput): RunningGateway {
   const states = createAccountStates(input);
   const breaker = createBreaker({ ...input, states, onClosed: usable });
   const probes = createProbes({ ...input, states });
-  const call = createCall({ ...input, states, send: createSender({ ...input, breaker }) });
+  const call = createCall({ ...input, states, send: createSender({ ...input, breaker }), look: () => look() });
 
   const refresh = async (): Promise<void> => {
     for (const row of await providers.providers()) states.remember(row);
     if (store !== undefined && states.wantsTime()) states.learnTime((await store.readRows(platformShard, [])).now);
     for (const name of states.thawed()) usable(name);
+  };
+  let looking: Promise<void> | null = null;
+  let lookedAt = -Infinity;
+  const look = (): Promise<void> => {
+    if (clock.monotonic() - lookedAt < options.lookAgainMs) return looking ?? Promise.resolve();
+    lookedAt = clock.monotonic();
+    looking = refresh().catch((error: unknown) => log.warn({ error }, 'Provider state could not be read'));
+    return looking;
   };
   const loop = createLoop({
     name: 'provider-state',
@@ -99,11 +107,13 @@ export function createGateway(input: GatewayInput): RunningGateway {
 interface CallInput extends GatewayInput {
   readonly states: AccountStates;
   readonly send: Sender;
+  /** Reads the store's word of all accounts, now and then at most. */
+  readonly look: () => Promise<void>;
 }
 
 /** The way of one call through the gates. */
 function createCall(input: CallInput): Gateway['call'] {
-  const { clock, options, states, log, metrics, send } = input;
+  const { clock, options, states, log, metrics, send, look } = input;
   const tokens = createTokens(input);
   const slots = createSlots(input);
   const queues = new Map<string, PQueue>();
@@ -130,6 +140,8 @@ function createCall(input: CallInput): Gateway['call'] {
     const { provider, account, mutating } = request.options;
     const name = { provider, account };
     const gate = { mutating, probe: request.probe };
+    // Closed by another replica meanwhile, its settle would make the row due at once, again and again until this one hears of it.
+    if (!request.probe && states.state(name).breaker === 'open') await look();
     states.check(name, gate);
     const queue = queueOf(name);
     const sent = queue.add(async () => {

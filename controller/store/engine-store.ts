@@ -95,16 +95,32 @@ export interface EngineStore {
   /** Newest passes of a row, newest first. */
   passes(input: { shard: number; uid: string; limit: number; epoch?: number }): Promise<readonly StoredPass[]>;
 
-  /** Fires topics in one shard (engine-side causes: credentials, breaker, builds); due times spread over spreadMs. Answers rows woken. */
-  fire(shard: number, topics: readonly Topic[], spreadMs: number): Promise<number>;
+  /** Fires topics in one shard (engine-side causes: credentials, breaker, builds); `rowMs` between the due times of two rows. Answers rows woken. */
+  fire(shard: number, topics: readonly Topic[], rowMs: number): Promise<number>;
+  /** Asks for a topic to be fired in all shards, by whichever replica; asked again, it begins anew. */
+  askFiring(topic: Topic, ratePerSecond: number): Promise<void>;
+  /** Takes the next firing that is due, for leaseMs; or how long until one is (null: there is none). */
+  takeFiring(leaseMs: number): Promise<{ readonly firing: FiringRow | null; readonly inMs: number | null }>;
+  /** After it was fired in its shard: the next shard's turn is in waitMs; after the last one it is over. Asked anew meanwhile: nothing. */
+  moveFiring(firing: FiringRow, waitMs: number): Promise<void>;
   /** Wakes the rest of draining topics of a shard, ≤ `limit` rows. Answers whether more is left. */
   drain(shard: number, limit: number): Promise<boolean>;
   /** Shards where a topic is draining. */
   drainingShards(): Promise<readonly number[]>;
   /** Trims by age, in bounded batches: tombstones (moving trimmed_through), passes but the newest, intents that no pass needs, topics without listeners, plans, done items. */
   sweep(shard: number, ages: SweepAges): Promise<number>;
-  /** Records a build id; true if it is new. */
-  registerEngine(buildId: string): Promise<boolean>;
+  /** Records a build id; true if it is new, and then `engine` is asked to be fired. */
+  registerEngine(buildId: string, wakePerSecond: number): Promise<boolean>;
+}
+
+/** A topic on its way through the shards. */
+export interface FiringRow {
+  readonly topic: Topic;
+  readonly ratePerSecond: number;
+  /** Counts how often it was asked for while on its way. */
+  readonly round: number;
+  /** The next one to fire it in. */
+  readonly shard: number;
 }
 
 export interface ClaimInput {

@@ -7,7 +7,10 @@ import type { Claim, ProviderRow } from './rows.ts';
  */
 export interface ProviderStore {
   providers(): Promise<readonly ProviderRow[]>;
-  /** Records how a call ended. A failure counts towards the breaker; ok closes it and answers `closed: true` if it was open. */
+  /**
+   * Records how a call ended. A failure counts towards the breaker; ok closes it, answers `closed: true` if it was open, and then asks in the
+   * same transaction for `provider:<name>/<account>` to be fired.
+   */
   report(
     input: ProviderReport,
   ): Promise<{ readonly row: ProviderRow; readonly opened: boolean; readonly closed: boolean }>;
@@ -38,8 +41,14 @@ export interface ProviderStore {
   takeWindow(input: { scope: string; key: string; limit: number; windowMs: number }): Promise<boolean>;
   /** Claims one listener of `provider:<name>/<account>` as a probe, SKIP LOCKED; null: none free. */
   claimProbe(input: ProbeInput): Promise<Claim | null>;
-  /** Stores the credential's HMAC; true if it differs from the stored one. */
-  registerCredential(input: { provider: string; account: string; digest: string }): Promise<boolean>;
+  /** Stores the credential's HMAC; true if it differs from the stored one, and then `credential:…` is asked to be fired. */
+  registerCredential(input: {
+    provider: string;
+    account: string;
+    digest: string;
+    /** Rows a second that may be woken. */
+    wakePerSecond: number;
+  }): Promise<boolean>;
   /** Number of rows whose kind's objects live in that account: the base of the 1 % re-create brake. */
   countMaterialized(): Promise<number>;
 }
@@ -59,4 +68,6 @@ export interface ProviderReport {
   readonly outcome: 'ok' | 'unavailable' | 'credential';
   /** Consecutive failures that open the breaker: 5 unavailable, 3 credential. */
   readonly opensAt: number;
+  /** Rows a second that are woken when it closes. */
+  readonly wakePerSecond: number;
 }

@@ -38,8 +38,9 @@ function createBreakers(sql: Sql): Breakers {
     },
     async report(input) {
       const { provider, account } = input;
+      const name = topic.provider(provider, account);
       const row = await untilThere(
-        () => reportCall(sql, provider, account, input.outcome, input.opensAt),
+        () => reportCall(sql, provider, account, input.outcome, input.opensAt, name, input.wakePerSecond),
         () => addProvider(sql, provider, account),
       );
       const opened = row.was === 'closed' && row.breaker === 'open';
@@ -57,8 +58,9 @@ function createBreakers(sql: Sql): Breakers {
     async thaw({ provider, account }) {
       return (await thawProvider(sql, provider, account)).length > 0;
     },
-    async registerCredential({ provider, account, digest }) {
-      return (await registerCredential(sql, provider, account, digest)).length > 0;
+    async registerCredential({ provider, account, digest, wakePerSecond }) {
+      const name = topic.credential(provider, account);
+      return (await registerCredential(sql, provider, account, digest, name, wakePerSecond)).length > 0;
     },
   };
 }

@@ -1,7 +1,11 @@
+import { topic } from '#resources/topic.ts';
+import { askFiring } from './engine/ask-firing.ts';
 import { drainTopic } from './engine/drain-topic.ts';
 import { drainingShards } from './engine/draining-shards.ts';
 import { fireTopics } from './engine/fire-topics.ts';
+import { moveFiring } from './engine/move-firing.ts';
 import { registerEngine } from './engine/register-engine.ts';
+import { takeFiring } from './engine/take-firing.ts';
 import { takeVersions } from './engine/take-versions.ts';
 import { trimGone } from './engine/trim-gone.ts';
 import { trimIntents } from './engine/trim-intents.ts';
@@ -14,18 +18,21 @@ import type { EngineStore } from './engine-store.ts';
 import type { Tx } from './sql-transaction.ts';
 import type { SqlEngineStoreOptions } from './engine/options.ts';
 
-type Upkeep = Pick<EngineStore, 'fire' | 'drain' | 'drainingShards' | 'sweep' | 'registerEngine'>;
+type Upkeep = Pick<
+  EngineStore,
+  'fire' | 'drain' | 'drainingShards' | 'askFiring' | 'takeFiring' | 'moveFiring' | 'sweep' | 'registerEngine'
+>;
 
 /** Topics fired by the engine itself, and trimming by age. */
 export function createSqlUpkeep({ sql, signals }: SqlEngineStoreOptions): Upkeep {
   return {
-    async fire(shard, topics, spreadMs) {
+    async fire(shard, topics, rowMs) {
       if (topics.length === 0) return 0;
       let woken = 0;
       const write = async (tx: Tx): Promise<void> => {
         const version = (await takeVersions(tx, shard, 1))[0]?.version ?? 0;
         tx.closeWith(async () => {
-          woken = (await fireTopics(tx, shard, version, topics, spreadMs))[0]?.woken ?? 0;
+          woken = (await fireTopics(tx, shard, version, topics, rowMs))[0]?.woken ?? 0;
         });
       };
       await sql.transaction('fire', write, { repeatable: true });
@@ -54,8 +61,20 @@ export function createSqlUpkeep({ sql, signals }: SqlEngineStoreOptions): Upkeep
       for (const trim of trims) trimmed += (await trim())[0]?.trimmed ?? 0;
       return trimmed;
     },
-    async registerEngine(buildId) {
-      return (await registerEngine(sql, buildId)).length > 0;
+    async askFiring(name, ratePerSecond) {
+      await askFiring(sql, name, ratePerSecond);
+    },
+    async takeFiring(leaseMs) {
+      const [row] = await takeFiring(sql, leaseMs);
+      if (row === undefined || row.topic === null) return { firing: null, inMs: row?.in_ms ?? null };
+      const { topic: name, rate_per_second: ratePerSecond, round, next_shard: shard } = row;
+      return { firing: { topic: name, ratePerSecond, round, shard }, inMs: null };
+    },
+    async moveFiring({ topic: name, round, shard }, waitMs) {
+      await moveFiring(sql, name, round, shard, waitMs);
+    },
+    async registerEngine(buildId, ratePerSecond) {
+      return (await registerEngine(sql, buildId, topic.engine, ratePerSecond)).length > 0;
     },
   };
 }

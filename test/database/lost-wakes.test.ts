@@ -189,12 +189,12 @@ describe('a parked row', () => {
     async (point) => {
       for (const change of [{ listeners: [open], parkedOn }, { parkedOn }]) {
         await stores.clear();
-        await stores.providers.report({ ...parkedOn, outcome: 'unavailable', opensAt: 1 });
+        await stores.providers.report({ ...parkedOn, outcome: 'unavailable', opensAt: 1, wakePerSecond: 50 });
         const uid = await declare(stores, 'parked');
         if (!('listeners' in change)) await pass(stores, uid, { listeners: [open], dueInMs: 0 });
         const settle = settleOf(await claim(stores, uid), { readVersion: await versionNow(stores), ...change });
         const fire = async () => {
-          await stores.providers.report({ ...parkedOn, outcome: 'ok', opensAt: 1 });
+          await stores.providers.report({ ...parkedOn, outcome: 'ok', opensAt: 1, wakePerSecond: 50 });
           await stores.engine.fire(shard, [open], 0);
         };
         await points[point]?.({ settle, fire });

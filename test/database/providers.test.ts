@@ -20,16 +20,16 @@ const atOnce = <T>(times: number, act: (n: number) => Promise<T>): Promise<T[]> 
 
 describe('a breaker', () => {
   test('that forty calls report failed at once opens for exactly one of them, and closes for exactly one', async () => {
-    const failed = await atOnce(40, () => stores.providers.report({ ...gcs, outcome: 'unavailable', opensAt: 5 }));
+    const failed = await atOnce(40, () => stores.providers.report({ ...gcs, outcome: 'unavailable', opensAt: 5, wakePerSecond: 50 }));
     expect(failed.filter((one) => one.opened)).toHaveLength(1);
     expect((await stores.providers.providers())[0]).toMatchObject({ breaker: 'open', failures: 40 });
-    const fine = await atOnce(40, () => stores.providers.report({ ...gcs, outcome: 'ok', opensAt: 5 }));
+    const fine = await atOnce(40, () => stores.providers.report({ ...gcs, outcome: 'ok', opensAt: 5, wakePerSecond: 50 }));
     expect(fine.filter((one) => one.closed)).toHaveLength(1);
     expect((await stores.providers.providers())[0]).toMatchObject({ breaker: 'closed', failures: 0, cause: null });
   });
 
   test('that opens while another report waits for its row stays consistent', async () => {
-    const report = () => stores.providers.report({ ...gcs, outcome: 'unavailable', opensAt: 2 });
+    const report = () => stores.providers.report({ ...gcs, outcome: 'unavailable', opensAt: 2, wakePerSecond: 50 });
     await report();
     const [held, free] = [gate(), gate()];
     const other = stores.db.owner.begin(async (tx) => {
@@ -48,7 +48,7 @@ describe('a breaker', () => {
 
   test('counts each cause by itself: one refused credential among failures opens nothing', async () => {
     const report = (outcome: 'unavailable' | 'credential', opensAt: number) =>
-      stores.providers.report({ ...gcs, outcome, opensAt });
+      stores.providers.report({ ...gcs, outcome, opensAt, wakePerSecond: 50 });
     for (let n = 0; n < 4; n += 1) await report('unavailable', 5);
     expect((await report('credential', 3)).row).toMatchObject({ breaker: 'closed', failures: 1, cause: 'credential' });
     await report('credential', 3);
@@ -131,14 +131,14 @@ describe('probes', () => {
 describe('the platform role', () => {
   test('may read, freeze a known account and thaw it, and nothing else', async () => {
     const platform = createSqlProviderStore({ sql: stores.db.sql('vibn_platform') });
-    await stores.providers.report({ ...gcs, outcome: 'ok', opensAt: 5 });
+    await stores.providers.report({ ...gcs, outcome: 'ok', opensAt: 5, wakePerSecond: 50 });
     await platform.freeze({ ...gcs, by: 'sre-1', why: 'drill', forMs: 60_000 });
     expect((await platform.providers())[0]?.frozen).toMatchObject({ by: 'sre-1', why: 'drill' });
     expect(await platform.thaw(gcs)).toBe(true);
     await expect(platform.freeze({ ...gcs, account: 'unknown', by: 'x', why: 'y', forMs: null })).rejects.toThrow(
       /permission denied/,
     );
-    await expect(platform.report({ ...gcs, outcome: 'ok', opensAt: 5 })).rejects.toThrow(/permission denied/);
+    await expect(platform.report({ ...gcs, outcome: 'ok', opensAt: 5, wakePerSecond: 50 })).rejects.toThrow(/permission denied/);
     await expect(platform.takeSlot({ ...gcs, count: 1, holder: 'h', leaseMs: 1 })).rejects.toThrow(/permission denied/);
   });
 });

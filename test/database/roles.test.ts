@@ -59,7 +59,7 @@ const ofPlatform: Record<string, Grants> = {
 const all = { select: '*', insert: '*', update: '*', delete: '*' } as const;
 const owned =
   'shards topics listeners resources work tombstones requests revisions passes intents decisions plans operations claims retained ' +
-  'providers provider_budgets provider_slots windows replays replay_items engines secrets';
+  'providers provider_budgets provider_slots windows replays replay_items engines firings secrets';
 const ofController: Record<string, Grants> = {
   ...Object.fromEntries(owned.split(' ').map((table) => [table, all])),
   ledger_entries: append,

@@ -16,7 +16,7 @@ const lost = (): Promise<never> => Promise.reject(new StoreUnavailable('effect',
 
 describe('a repeat of what failed', () => {
   it('freezes the account that the first one did not', async () => {
-    await api.providers.registerCredential({ ...at, digest: 'd' });
+    await api.providers.registerCredential({ ...at, digest: 'd', wakePerSecond: 50 });
     const freeze = { ...at, why: 'an incident', requestId: 'freeze' };
     const effect = vi.spyOn(api.providers, 'freeze').mockImplementationOnce(lost);
     expect((await api.call('providers.freeze', freeze)).status).toBe(503);

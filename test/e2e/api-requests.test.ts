@@ -141,7 +141,7 @@ describe('what is not a row', () => {
     const at = { provider: 'gcs', account: 'project-1' };
     const freeze = { ...at, why: 'an incident', forMs: 60_000, requestId: 'freeze-1' };
     expect((await api.call('providers.freeze', freeze)).status).toBe(404);
-    await api.providers.registerCredential({ ...at, digest: 'd' });
+    await api.providers.registerCredential({ ...at, digest: 'd', wakePerSecond: 50 });
     const frozen = await api.call('providers.freeze', freeze);
     expect(frozen.data).toMatchObject({ ...at, frozen: { why: 'an incident', until: expect.any(String) } });
     expect((await api.call('providers.thaw', at)).data).toMatchObject({ frozen: null });

@@ -2,11 +2,11 @@ import { statement } from '#controller/store/statement.ts';
 import { hearers, locked, marks, woken, wokenDueAt } from './fragments.ts';
 
 /**
- * Fires topics of one shard, after the version was taken in the same transaction: $1 shard, $2 version, $3 topics, $4 ms over which the
- * due times are spread (0: all at once, ahead of routine work). Answers how many rows were woken.
+ * Fires topics of one shard, after the version was taken in the same transaction: $1 shard, $2 version, $3 topics, $4 ms between the
+ * due times of two rows (0: all at once, ahead of routine work), those that are left to be drained included. Answers how many were woken.
  */
 export const fireTopics = statement<
-  [shard: number, version: number, topics: readonly string[], spreadMs: number],
+  [shard: number, version: number, topics: readonly string[], rowMs: number],
   { woken: number }
 >({
   name: 'fire_topics',
@@ -17,11 +17,11 @@ ${hearers},
 ${locked},
 fired as materialized (select distinct topic from asked),
 ${woken},
-${marks('$2::bigint')},
+${marks('$2::bigint', '$4::float8')},
 spread as materialized (
   select l.uid, case
-      when $4::int > 0 then statement_timestamp()
-        + $4::int * (row_number() over (order by l.uid) - 1) / count(*) over () * interval '1 millisecond'
+      when $4::float8 > 0 then statement_timestamp()
+        + $4::float8 * (row_number() over (order by l.uid) - 1) * interval '1 millisecond'
       else ${wokenDueAt} end as due_at
   from locked l join woken using (uid)
 ),

@@ -46,16 +46,38 @@ wakes as (
   where w.shard = $1::smallint and w.uid = any (array(select uid from woken except select uid from held))
 )`;
 
-/** Notes the firing of `fired(topic)` at a version. A topic with more listeners than were woken is left draining. */
-export const marks = (version: string): string => `
+/**
+ * Notes the firing of `fired(topic)` at a version. A topic with more listeners than were woken is left draining. `rowMs`: their due times
+ * go on at that distance (0: at once).
+ */
+export const marks = (version: string, rowMs?: string): string => `
 marks as (
-  insert into topics (shard, topic, fired_version, draining)
+  insert into topics (shard, topic, fired_version, draining${rowMs === undefined ? '' : ', spread_version, spread_at, spread_row_ms'})
   select $1::smallint, f.topic, ${version}, (
     select max(h.uid) filter (where h.place = ${wokenAtOnceMax}) from hearers h
-    where h.topic = f.topic having count(*) > ${wokenAtOnceMax})
+    where h.topic = f.topic having count(*) > ${wokenAtOnceMax})${
+      rowMs === undefined
+        ? ''
+        : `,
+    case when ${rowMs} > 0 then ${version} end,
+    statement_timestamp() + ${wokenAtOnceMax} * ${rowMs} * interval '1 millisecond', ${rowMs}`
+    }
   from fired f order by f.topic
-  on conflict (shard, topic) do update set fired_version = excluded.fired_version, draining = excluded.draining
+  on conflict (shard, topic) do update set fired_version = excluded.fired_version, draining = excluded.draining${
+    rowMs === undefined
+      ? ''
+      : `,
+    spread_version = excluded.spread_version, spread_at = excluded.spread_at, spread_row_ms = excluded.spread_row_ms`
+  }
 )`;
+
+/** Asks for what `causes(topic, rate, now)` names to be fired in all shards; asked again, it begins anew. */
+export const asksFiring = `
+insert into firings (topic, rate_per_second, next_at)
+select c.topic, c.rate, c.now from causes c
+on conflict (topic) do update set
+  rate_per_second = excluded.rate_per_second, round = firings.round + 1, next_shard = 0, next_at = excluded.next_at
+returning topic`;
 
 /**
  * What a settled pass leaves beside its row: closed intents, applied decisions, the journal. Reads `held`. `any (array(…))` says once more

@@ -19,8 +19,8 @@ const gcs = { provider: 'gcs', account: 'project-1' };
 export function providerContract(makeStores: MakeStores): void {
   const { stores } = eachWithStores(makeStores);
   const fail = (outcome: 'unavailable' | 'credential', opensAt: number, account = gcs.account) =>
-    stores().providers.report({ ...gcs, account, outcome, opensAt });
-  const succeed = () => stores().providers.report({ ...gcs, outcome: 'ok', opensAt: 5 });
+    stores().providers.report({ ...gcs, account, outcome, opensAt, wakePerSecond: 50 });
+  const succeed = () => stores().providers.report({ ...gcs, outcome: 'ok', opensAt: 5, wakePerSecond: 50 });
 
   describe('breaker', () => {
     test('opens at the n-th failure in a row, once, and closes at a success, once', async () => {
@@ -31,7 +31,10 @@ export function providerContract(makeStores: MakeStores): void {
       });
       expect((await fail('unavailable', 5)).opened).toBe(false);
       expect(await succeed()).toMatchObject({ closed: true, row: { breaker: 'closed', failures: 0 } });
+      const firing = { topic: 'provider:gcs/project-1', ratePerSecond: 50, shard: 0 };
+      expect((await stores().engine.takeFiring(leaseMs)).firing).toMatchObject(firing);
       expect((await succeed()).closed).toBe(false);
+      expect((await stores().engine.takeFiring(leaseMs)).firing).toBeNull();
     });
 
     test('counts failures in a row only', async () => {
@@ -111,7 +114,7 @@ export function providerContract(makeStores: MakeStores): void {
     });
 
     test('a credential is new when its digest differs from the stored one', async () => {
-      const register = (digest: string) => stores().providers.registerCredential({ ...gcs, digest });
+      const register = (digest: string) => stores().providers.registerCredential({ ...gcs, digest, wakePerSecond: 50 });
       await register('d1');
       expect(await register('d1')).toBe(false);
       expect(await register('d2')).toBe(true);

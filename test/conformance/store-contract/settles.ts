@@ -203,7 +203,7 @@ export function settleContract(makeStores: MakeStores): void {
 
     test('of a pass parked on an open breaker waits for it; once it closed, the row is due at once', async () => {
       const parkedOn = { provider: 'gcs', account: 'p1' };
-      const failed = { ...parkedOn, outcome: 'unavailable', opensAt: 1 } as const;
+      const failed = { ...parkedOn, outcome: 'unavailable', opensAt: 1, wakePerSecond: 50 } as const;
       const uid = await declare(stores(), 'a');
       await stores().providers.report(failed);
       await pass(stores(), uid, { parkedOn });

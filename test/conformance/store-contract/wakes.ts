@@ -115,9 +115,70 @@ export function wakeContract(makeStores: MakeStores): void {
 
     test('fired by the engine count whom they wake and spread them in time', async () => {
       for (const one of ['a', 'b', 'c', 'd']) await pass(stores(), await declare(stores(), one), { listeners: [name] });
-      expect(await stores().engine.fire(shard, [name], 60_000)).toBe(4);
+      expect(await stores().engine.fire(shard, [name], 20_000)).toBe(4);
+      expect(await claimAll(stores())).toHaveLength(1);
       await stores().elapse(60_001);
       expect(await claimAll(stores())).toHaveLength(4);
+    });
+
+    test('fired by the engine are spread over those too that are left to be drained', async () => {
+      const inserts = Array.from({ length: 600 }, (_, n) => insertOf(`row-${n}`));
+      await write(stores(), inserts);
+      const claims = await claimAll(stores());
+      const settles = claims.map((one) => settleOf(one, { listeners: [name] }));
+      for (let n = 0; n < settles.length; n += 100) await stores().engine.settle(shard, settles.slice(n, n + 100));
+      expect(await stores().engine.fire(shard, [name], 500)).toBe(500);
+      for (const more of [true, false]) expect(await stores().engine.drain(shard, 60)).toBe(more);
+      const { now, rows } = await stores().engine.readRows(
+        shard,
+        inserts.map((one) => one.uid),
+      );
+      const dueInMs = rows.map(({ work }) => work.dueAt - now).toSorted((a, b) => a - b);
+      const step = dueInMs.map((at, n) => at - n * 500);
+      expect(Math.max(...step) - Math.min(...step)).toBeLessThan(5_000);
+      // A firing that is not spread wakes the rest at once.
+      await declare(stores(), 'dependency', { fires: [name] });
+      for (const more of [true, false]) expect(await stores().engine.drain(shard, 60)).toBe(more);
+      await stores().elapse(1_000);
+      expect(await claimAll(stores())).toHaveLength(601);
+    });
+
+    test('asked for are carried on shard by shard by whoever comes, once each', async () => {
+      const { engine } = stores();
+      await engine.askFiring('engine', 50);
+      const { firing } = await engine.takeFiring(15_000);
+      expect(firing).toEqual({ topic: 'engine', ratePerSecond: 50, round: 1, shard: 0 });
+      expect(await engine.takeFiring(15_000)).toMatchObject({ firing: null });
+      await stores().elapse(15_001);
+      const again = (await engine.takeFiring(15_000)).firing;
+      expect(again).toEqual(firing);
+      if (again === null) throw new Error('nobody carries on what a dead one began');
+      await engine.moveFiring(again, 5_000);
+      await engine.moveFiring(again, 5_000);
+      const later = await engine.takeFiring(15_000);
+      expect(later.firing).toBeNull();
+      expect(later.inMs).toBeGreaterThan(4_000);
+      await stores().elapse(5_001);
+      expect((await engine.takeFiring(15_000)).firing).toMatchObject({ shard: 1 });
+    });
+
+    test('asked for again on their way begin anew, and end after the last shard', async () => {
+      const { engine } = stores();
+      await engine.askFiring('engine', 50);
+      const first = (await engine.takeFiring(15_000)).firing;
+      await engine.askFiring('engine', 20);
+      if (first === null) throw new Error('nothing was asked');
+      await engine.moveFiring(first, 0);
+      const shards: number[] = [];
+      for (let n = 0; n < 65; n += 1) {
+        const { firing } = await engine.takeFiring(15_000);
+        if (firing === null) break;
+        expect(firing.ratePerSecond).toBe(20);
+        shards.push(firing.shard);
+        await engine.moveFiring(firing, 0);
+      }
+      expect(shards).toEqual(Array.from({ length: 64 }, (_, n) => n));
+      expect(await engine.takeFiring(15_000)).toEqual({ firing: null, inMs: null });
     });
 
     test('with more listeners than a writer wakes leave the rest to be drained', async () => {
@@ -144,9 +205,14 @@ export function wakeContract(makeStores: MakeStores): void {
 
   describe('upkeep', () => {
     test('a build is new once', async () => {
-      expect(await stores().engine.registerEngine('build-1')).toBe(true);
-      expect(await stores().engine.registerEngine('build-1')).toBe(false);
-      expect(await stores().engine.registerEngine('build-2')).toBe(true);
+      expect(await stores().engine.registerEngine('build-1', 50)).toBe(true);
+      expect(await stores().engine.registerEngine('build-1', 50)).toBe(false);
+      expect(await stores().engine.registerEngine('build-2', 50)).toBe(true);
+      expect((await stores().engine.takeFiring(15_000)).firing).toMatchObject({
+        topic: 'engine',
+        round: 2,
+        ratePerSecond: 50,
+      });
     });
 
     test('sweeping by age keeps the newest pass of each row', async () => {

@@ -1,4 +1,5 @@
 import type { Intent } from '#controller/contract.ts';
+import type { FiringRow } from '#controller/store/engine-store.ts';
 import type { ReplayRow } from '#controller/store/replay-store.ts';
 import type { AuditEntry } from '#controller/store/resource-store.ts';
 import { dueShiftMs } from '#controller/store/rows.ts';
@@ -39,6 +40,7 @@ export interface MemoryDatabase {
   readonly slots: Map<string, { readonly holder: string; readonly until: Ms }>;
   readonly windows: Map<string, readonly Ms[]>;
   readonly engines: Set<string>;
+  readonly firings: Map<Topic, FiringRow & { readonly nextAt: Ms }>;
   readonly replays: Map<string, MemoryReplay>;
   readonly audit: AuditEntry[];
 }
@@ -59,6 +61,8 @@ export interface TopicRow {
   readonly firedAt: Ms;
   /** Listeners not yet woken by the last firing. */
   readonly draining: readonly string[];
+  /** The next of these becomes due then, and each `rowMs` after the one before; null: all at once. */
+  readonly spread: { readonly at: Ms; readonly rowMs: number } | null;
 }
 
 export interface Tombstone {
@@ -128,6 +132,7 @@ export function createMemoryDatabase(options: { now: () => Ms; committed?: (shar
     slots: new Map(),
     windows: new Map(),
     engines: new Set(),
+    firings: new Map(),
     replays: new Map(),
     audit: [],
   };
@@ -194,15 +199,37 @@ export function wake(db: MemoryDatabase, tables: Shard, { uid, priority }: { uid
 export function fireTopics(
   db: MemoryDatabase,
   tables: Shard,
-  fired: { topics: readonly Topic[]; version: number },
+  fired: { topics: readonly Topic[]; version: number; rowMs?: number },
 ): void {
+  const { rowMs = 0 } = fired;
   for (const topic of fired.topics) {
     const listeners = tables.listeners.get(topic);
     const uids = listeners === undefined ? [] : [...listeners].sort();
-    for (const uid of uids.slice(0, wokenAtOnceMax)) wake(db, tables, { uid, priority: 'dependency' });
+    const spread = rowMs > 0 ? { at: db.now(), rowMs } : null;
+    const next = wakeSpread(db, tables, { uids: uids.slice(0, wokenAtOnceMax), spread });
     const draining = uids.slice(wokenAtOnceMax);
-    tables.topics.set(topic, { firedVersion: fired.version, firedAt: db.now(), draining });
+    tables.topics.set(topic, { firedVersion: fired.version, firedAt: db.now(), draining, spread: next });
   }
+}
+
+/** Wakes rows at once, or one after the other; answers when the next one would be due. */
+export function wakeSpread(
+  db: MemoryDatabase,
+  tables: Shard,
+  { uids, spread }: { uids: readonly string[]; spread: TopicRow['spread'] },
+): TopicRow['spread'] {
+  if (spread === null) {
+    for (const uid of uids) wake(db, tables, { uid, priority: 'dependency' });
+    return null;
+  }
+  const from = Math.max(spread.at, db.now());
+  for (const [index, uid] of uids.entries()) {
+    const work = tables.work.get(uid);
+    if (work === undefined) continue;
+    const dueAt = Math.min(work.dueAt, Math.floor(from + index * spread.rowMs));
+    changeWork(tables, uid, { dueAt, wakeSeq: work.wakeSeq + 1 });
+  }
+  return { at: from + uids.length * spread.rowMs, rowMs: spread.rowMs };
 }
 
 /** Replaces the set of topics a row listens to. */

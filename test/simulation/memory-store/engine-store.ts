@@ -1,14 +1,16 @@
 import type { Intent } from '#controller/contract.ts';
 import type { ClaimInput, EngineStore, ListInput, SweepAges } from '#controller/store/engine-store.ts';
 import type { Claim, PassRow } from '#controller/store/rows.ts';
-import { shardOf } from '#resources/shard.ts';
+import { shardCount, shardOf } from '#resources/shard.ts';
+import { topic as topicNames } from '#resources/topic.ts';
+import type { Topic } from '#resources/topic.ts';
 import type { ResourceRow } from '#resources/resource.ts';
 import {
   changeWork,
   fireTopics,
   rowByKey,
   shardTables,
-  wake,
+  wakeSpread,
   type MemoryDatabase,
   type MemoryWork,
   type Shard,
@@ -209,32 +211,54 @@ function createDeletionMethods(db: MemoryDatabase): DeletionMethods {
   };
 }
 
-type UpkeepMethods = Pick<EngineStore, 'fire' | 'drain' | 'drainingShards' | 'sweep' | 'registerEngine'>;
+type UpkeepMethods = Pick<
+  EngineStore,
+  'fire' | 'askFiring' | 'takeFiring' | 'moveFiring' | 'drain' | 'drainingShards' | 'sweep' | 'registerEngine'
+>;
+
+/** Asks for a topic to be fired in all shards; asked again, it begins anew. */
+export function askFiring(db: MemoryDatabase, topic: Topic, ratePerSecond: number): void {
+  const round = (db.firings.get(topic)?.round ?? 0) + 1;
+  db.firings.set(topic, { topic, ratePerSecond, round, shard: 0, nextAt: db.now() });
+}
 
 function createUpkeepMethods(db: MemoryDatabase): UpkeepMethods {
   return {
-    async fire(shard, topics, spreadMs) {
+    async fire(shard, topics, rowMs) {
       const tables = shardTables(db, shard);
       tables.version += 1;
       const before = new Map(tables.work);
-      fireTopics(db, tables, { topics, version: tables.version });
-      const woken = [...tables.work].filter(([uid, work]) => before.get(uid)?.wakeSeq !== work.wakeSeq);
-      for (const [index, [uid, work]] of woken.entries()) {
-        const spread = db.now() + Math.floor((spreadMs * index) / woken.length);
-        const dueAt = Math.min(before.get(uid)?.dueAt ?? spread, spread);
-        if (spreadMs > 0) tables.work.set(uid, { ...work, dueAt });
-      }
+      fireTopics(db, tables, { topics, version: tables.version, rowMs });
       db.committed(shard);
-      return woken.length;
+      return [...tables.work].filter(([uid, work]) => before.get(uid)?.wakeSeq !== work.wakeSeq).length;
+    },
+    async askFiring(topic, ratePerSecond) {
+      askFiring(db, topic, ratePerSecond);
+    },
+    async takeFiring(leaseMs) {
+      const now = db.now();
+      const [next] = [...db.firings.values()].sort((a, b) => a.nextAt - b.nextAt);
+      if (next === undefined) return { firing: null, inMs: null };
+      const { nextAt, ...firing } = next;
+      if (nextAt > now) return { firing: null, inMs: nextAt - now };
+      db.firings.set(firing.topic, { ...firing, nextAt: now + leaseMs });
+      return { firing, inMs: null };
+    },
+    async moveFiring({ topic, round, shard }, waitMs) {
+      const known = db.firings.get(topic);
+      if (known === undefined || known.round !== round || known.shard !== shard) return;
+      if (shard === shardCount - 1) db.firings.delete(topic);
+      else db.firings.set(topic, { ...known, shard: shard + 1, nextAt: db.now() + waitMs });
     },
     async drain(shard, limit) {
       const tables = shardTables(db, shard);
       let left = limit;
       for (const [name, row] of tables.topics) {
         const now = row.draining.slice(0, left);
-        for (const uid of now) wake(db, tables, { uid, priority: 'dependency' });
+        if (now.length === 0) continue;
+        const spread = wakeSpread(db, tables, { uids: now, spread: row.spread });
         left -= now.length;
-        if (now.length > 0) tables.topics.set(name, { ...row, draining: row.draining.slice(now.length) });
+        tables.topics.set(name, { ...row, draining: row.draining.slice(now.length), spread });
       }
       db.committed(shard);
       return hasDraining(tables);
@@ -245,9 +269,10 @@ function createUpkeepMethods(db: MemoryDatabase): UpkeepMethods {
     async sweep(shard, ages) {
       return sweepShard(db, shardTables(db, shard), ages);
     },
-    async registerEngine(buildId) {
+    async registerEngine(buildId, wakePerSecond) {
       const isNew = !db.engines.has(buildId);
       db.engines.add(buildId);
+      if (isNew) askFiring(db, topicNames.engine, wakePerSecond);
       return isNew;
     },
   };

@@ -2,7 +2,7 @@ import type { ProviderReport, ProviderStore } from '#controller/store/provider-s
 import type { ProviderRow } from '#controller/store/rows.ts';
 import { topic } from '#resources/topic.ts';
 import type { MemoryDatabase } from './database.ts';
-import { claimOne } from './engine-store.ts';
+import { askFiring, claimOne } from './engine-store.ts';
 
 interface Account {
   readonly provider: string;
@@ -36,7 +36,9 @@ function createBreakerMethods(db: MemoryDatabase): BreakerMethods {
       const before = providerRow(db, input);
       const row = store(db, reported(before, input, db.now()));
       const opened = before.breaker === 'closed' && row.breaker === 'open';
-      return { row, opened, closed: before.breaker === 'open' && row.breaker === 'closed' };
+      const closed = before.breaker === 'open' && row.breaker === 'closed';
+      if (closed) askFiring(db, topic.provider(input.provider, input.account), input.wakePerSecond);
+      return { row, opened, closed };
     },
     async block(input) {
       const row = providerRow(db, input);
@@ -55,7 +57,9 @@ function createBreakerMethods(db: MemoryDatabase): BreakerMethods {
     async registerCredential(input) {
       const row = providerRow(db, input);
       store(db, { ...row, credentialDigest: input.digest });
-      return row.credentialDigest !== input.digest;
+      const isNew = row.credentialDigest !== input.digest;
+      if (isNew) askFiring(db, topic.credential(input.provider, input.account), input.wakePerSecond);
+      return isNew;
     },
   };
 }
