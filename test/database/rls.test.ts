@@ -141,6 +141,18 @@ describe('a foreign workspace', () => {
     }
   });
 
+  test('a key that was revoked is never made good again, nor changed in any other way', async () => {
+    const tried = async (update: string): Promise<number> =>
+      (await inside('acme', (sql) => sql.unsafe(`${update} where id = 'key-acme'`))).count;
+    expect(await tried('update api_keys set expires_at = null')).toBe(1);
+    await db.owner`update api_keys set revoked_at = statement_timestamp() where id = 'key-acme'`;
+    expect(await tried('update api_keys set revoked_at = null')).toBe(0);
+    expect(await tried('update api_keys set expires_at = null')).toBe(0);
+    const platform = db.login('vibn_platform');
+    expect((await platform`update api_keys set revoked_at = null where id = 'key-acme'`).count).toBe(0);
+    await db.owner`update api_keys set revoked_at = null where id = 'key-acme'`;
+  });
+
   test('a key is found by its id alone, one at a time', async () => {
     const rows = await inside(null, async (sql) => {
       await sql`set local vibn.key = 'key-beta1'`;
