@@ -68,7 +68,8 @@ export async function transact<T>(session: Session, input: TransactionInput<T>):
     try {
       value = await input.body(transaction.tx);
       transaction.mustBeWhole();
-    } catch (error) {
+    } catch (thrown) {
+      const error = transaction.firstFailure() ?? thrown;
       await transaction.rollback();
       throw fateOf(error) === 'final' ? error : new TryAgain(error);
     }
@@ -157,6 +158,8 @@ function createTransaction<T>(reserved: Reserved, session: Session, { name, time
   };
   return {
     tx,
+    /** What the body heard may be no more than its echo: nothing is carried out behind a BEGIN that failed (25P02). Null: none. */
+    firstFailure: () => failed?.error ?? null,
     /** A failure that the body swallowed has aborted the transaction all the same. */
     mustBeWhole: () => {
       if (failed !== null) throw failed.error;

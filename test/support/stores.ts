@@ -3,6 +3,7 @@ import { createSqlEngineStore } from '#controller/store/sql-engine-store.ts';
 import { createSqlProviderStore } from '#controller/store/sql-provider-store.ts';
 import { createSqlReplayStore } from '#controller/store/sql-replay-store.ts';
 import { createSqlResourceStore } from '#controller/store/sql-resource-store.ts';
+import type { LoginRole } from '#controller/store/roles.ts';
 import type { Sql, SqlOptions } from '#controller/store/sql.ts';
 import type { StoreUnderTest } from '#test/conformance/store-contract/fixture.ts';
 import { elapse } from './elapse.ts';
@@ -19,9 +20,16 @@ export interface SqlStores extends StoreUnderTest, AsyncDisposable {
   clear(): Promise<void>;
 }
 
-export async function createSqlStores(options: Partial<SqlOptions> = {}): Promise<SqlStores> {
+export interface SqlStoresOptions extends Partial<SqlOptions> {
+  /** Answers where a URL of the database leads instead: through a proxy. */
+  readonly through?: (db: TestDatabase) => Promise<(url: string) => string>;
+}
+
+export async function createSqlStores({ through, ...options }: SqlStoresOptions = {}): Promise<SqlStores> {
   const db = await createDatabase();
-  const sql = db.sql('vibn_controller', { max: 8, ...options });
+  const way = (await through?.(db)) ?? ((url: string) => url);
+  const pool = (role: LoginRole, max: number): Sql => db.sql(role, { max, url: way(db.urlOf(role)) });
+  const sql = db.sql('vibn_controller', { max: 8, url: way(db.urlOf('vibn_controller')), ...options });
   const signalled: number[] = [];
   const signals = { signal: (shards: readonly number[]) => void signalled.push(...shards) };
   const tables = await db.owner<{ name: string }[]>`
@@ -34,7 +42,7 @@ export async function createSqlStores(options: Partial<SqlOptions> = {}): Promis
     engine: createSqlEngineStore({ sql, signals }),
     resources: withOwners(
       db,
-      createSqlResourceStore({ api: db.sql('vibn_api', { max: 12 }), platform: db.sql('vibn_platform'), signals }),
+      createSqlResourceStore({ api: pool('vibn_api', 12), platform: pool('vibn_platform', 4), signals }),
     ),
     providers: createSqlProviderStore({ sql }),
     replays: createSqlReplayStore({ sql, signals }),

@@ -193,6 +193,8 @@ function declareContract(makeStores: MakeStores): void {
         reads: [keyOf('child'), keyOf('missing')],
         follow: () => [],
         decide: (snapshot) => {
+          // Asked again after a conflict.
+          seen.length = 0;
           seen.push(
             snapshot.children.map((row) => row.uid),
             [...snapshot.rows.keys()],
