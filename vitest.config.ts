@@ -50,7 +50,7 @@ export default defineConfig({
           // A sample; all of it: VIBN_TEST_POOLER=swap vitest run --project database (or =pgbouncer).
           ...onPostgres(
             'test/database/{store-contract,resource-store,settle,rls,watch,api-postgres}.test.ts',
-            'test/e2e/api-main.test.ts',
+            'test/e2e/api-{main,rows,wait}.test.ts',
           ),
           env: { VIBN_TEST_POOLER: 'swap', VIBN_WATCH_CHANGES: '1000' },
         },

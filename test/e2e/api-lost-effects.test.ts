@@ -18,7 +18,7 @@ describe('a repeat of what failed', () => {
   it('freezes the account that the first one did not', async () => {
     await api.providers.registerCredential({ ...at, digest: 'd', wakePerSecond: 50 });
     const freeze = { ...at, why: 'an incident', requestId: 'freeze' };
-    const effect = vi.spyOn(api.providers, 'freeze').mockImplementationOnce(lost);
+    const effect = vi.spyOn(api.stores.providers, 'freeze').mockImplementationOnce(lost);
     expect((await api.call('providers.freeze', freeze)).status).toBe(503);
     expect((await api.call('providers.freeze', freeze)).data).toMatchObject({
       frozen: { why: 'an incident' },

@@ -22,10 +22,8 @@ import { createApiOptions } from '#api/options.ts';
 import type { ApiOptions } from '#api/options.ts';
 import type { ReaderClient } from '#api/reader-client.ts';
 import { createApiServer } from '#api/server.ts';
-import { createMemoryDatabase } from '#test/simulation/memory-store/database.ts';
 import type { MemoryDatabase } from '#test/simulation/memory-store/database.ts';
-import { createMemorySignals } from '#test/simulation/memory-store/signals.ts';
-import { createMemoryStores } from '#test/simulation/memory-store/stores.ts';
+import { openBacking } from './api-stores.ts';
 
 /** The API over stores in memory, called as its callers do: over HTTP, injected or on a loopback port. */
 export const hmacSecret = 'a secret that only the tests of the API know';
@@ -95,7 +93,8 @@ export interface TestApi {
   readonly admin: MemoryAdmin;
   readonly engine: EngineStore;
   readonly providers: ProviderStore;
-  readonly db: MemoryDatabase;
+  /** To look into: not where the run goes through a pooler (`pooled`). */
+  readonly tables: () => MemoryDatabase;
   readonly signals: Signals;
   /** A platform key of class human with all scopes. */
   readonly root: string;
@@ -131,16 +130,13 @@ const noReader: ReaderClient = {
 
 /** An API over empty stores with the workspaces acme and beta declared. */
 export async function startApi(input: TestApiInput = {}): Promise<TestApi> {
-  const signals = createMemorySignals();
-  const own = { now: () => Date.now(), committed: (shard: number) => signals.signal([shard]) };
-  const db = input.database ?? createMemoryDatabase(own);
-  const { engine, resources, providers, replays } = createMemoryStores(db);
+  const { close: closeBacking, stores: rest, ...backing } = await openBacking(input.database);
   const admin = new MemoryAdmin();
-  const stores: ApiStores = { resources, admin, providers, replays };
+  const stores: ApiStores = { ...rest, admin };
   const server = createApiServer({
     stores,
     kinds: input.kinds ?? registry,
-    signals,
+    signals: backing.signals,
     metrics: createMetrics(),
     clock: input.clock ?? systemClock,
     rng: input.rng ?? systemRng,
@@ -186,7 +182,11 @@ export async function startApi(input: TestApiInput = {}): Promise<TestApi> {
       error: json.error as never,
     };
   };
-  const api = { server, stores, admin, engine, providers, db, signals, root, key, call, close: () => server.close() };
+  const close = async (): Promise<void> => {
+    await server.close();
+    await closeBacking();
+  };
+  const api = { ...backing, server, stores, admin, root, key, call, close };
   for (const workspace of ['acme', 'beta']) {
     const declared = await call('resources.apply', { manifest: workspaceManifest(workspace) });
     if (declared.status !== 200) throw new Error(JSON.stringify(declared.error));
