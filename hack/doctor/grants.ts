@@ -54,7 +54,7 @@ const ofPlatform: Readonly<Record<string, Grants>> = {
 
 const owned =
   'shards topics listeners resources work tombstones requests revisions passes intents decisions plans operations claims retained ' +
-  'providers provider_budgets provider_slots windows replays replay_items engines secrets';
+  'providers provider_budgets provider_slots windows replays replay_items engines firings secrets';
 
 const ofController: Readonly<Record<string, Grants>> = {
   ...Object.fromEntries(owned.split(' ').map((table) => [table, all])),
