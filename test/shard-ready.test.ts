@@ -112,6 +112,10 @@ const examples: Record<string, readonly (readonly [loses: string, holds: string]
       'update work w set due_at = s.due_at from s where w.shard = $1::smallint',
     ],
     [
+      "update topics t set spread_at = n.at + $2::int * n.row_ms * interval '1 ms' from n where t.shard = $1::smallint",
+      'update topics t set spread_at = n.spread_at from n where t.shard = $1::smallint',
+    ],
+    [
       "delete from plans where shard = $1::smallint and expires_at - interval '1 day' < statement_timestamp()",
       "delete from plans where shard = $1::smallint and expires_at < statement_timestamp() - $2::bigint * interval '1 ms'",
     ],

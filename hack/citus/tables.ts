@@ -37,6 +37,8 @@ export const placements: Readonly<Record<string, Placement>> = {
   // Written by remove_row in one transaction with the row.
   claims: 'reference',
   retained: 'reference',
+  // Asked for in one transaction with the breaker that closed.
+  firings: 'reference',
   engines: 'reference',
   api_keys: 'reference',
   fx_rates: 'reference',

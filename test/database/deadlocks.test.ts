@@ -9,6 +9,7 @@ import {
   versionNow,
   write,
 } from '#test/conformance/store-contract/fixture.ts';
+import { onCitus } from '#test/support/postgres.ts';
 import { createSqlStores, gate, sumOverNodes, type SqlStores } from '#test/support/stores.ts';
 
 // Every writer locks in one order (E2), so nobody is ever chosen as a deadlock's victim. The driver repeats such a statement, so what
@@ -95,7 +96,7 @@ describe('settles, mutations of many rows, firings, renewals, releases, answers 
 
     // Each took part, so the silence means something.
     expect(Object.values(counts)).toHaveLength(13);
-    expect(Math.min(...Object.values(counts))).toBeGreaterThan(3);
+    expect(Math.min(...Object.values(counts))).toBeGreaterThan(onCitus() ? 0 : 3);
     expect(outcomes.get('40P01')).toBeUndefined();
     expect(await deadlocks()).toBe(0);
   });
@@ -115,7 +116,9 @@ describe('the control', () => {
         await tx`select from work where shard = ${shard} and uid = ${second} for update`;
       });
     const results = await Promise.allSettled([lock(one, two, 0), lock(two, one, 1)]);
-    expect(results.filter((result) => result.status === 'rejected')).toHaveLength(1);
-    for (let seen = 0; seen === 0;) seen = await deadlocks();
+    const failures = results.filter((result) => result.status === 'rejected');
+    expect(failures.map((failure) => (failure.reason as { code?: string }).code)).toEqual(['40P01']);
+    // A cluster finds them by asking all nodes, which counts nowhere: there the codes of the outcomes tell.
+    for (let seen = onCitus() ? 1 : 0; seen === 0;) seen = await deadlocks();
   });
 });

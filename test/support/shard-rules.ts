@@ -78,11 +78,11 @@ export const writeRules: readonly Rule[] = [
     // "STABLE functions used in UPDATE queries cannot be called with column references": time plus interval depends on the time zone.
     title: 'an UPDATE or DELETE does not reckon time with a column',
     offences: (sql) =>
-      changes(sql).flatMap((text) =>
-        [...text.matchAll(/[\w".]*\s*[-+]\s*interval\b|statement_timestamp\(\)\s*[-+]\s*[^,]*/g)]
-          .map(([piece]) => piece.trim())
-          .filter((piece) => /^["a-z_.]+\s*[-+]/.test(piece) || /[a-z]\."?[a-z]/i.test(piece)),
-      ),
+      changes(sql)
+        .flatMap((text) => text.replaceAll('statement_timestamp()', '').split(/[(),=<>]|\band\b|\bor\b/))
+        .filter(
+          (piece) => /[-+].*\binterval\b/s.test(piece) && /[a-z]/.test(piece.replaceAll(/::\w+|\binterval\b/g, '')),
+        ),
   },
   {
     // "non-IMMUTABLE functions are not allowed in the RETURNING clause"; and so in DO UPDATE SET.

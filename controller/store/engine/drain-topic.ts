@@ -10,9 +10,13 @@ export const drainTopic = statement<[shard: number, limit: number], { topic: str
   repeatable: true,
   text: `
 with next as materialized (
-  select topic, draining, spread_row_ms as row_ms,
-    case when spread_version = fired_version then greatest(spread_at, statement_timestamp()) end as from_at
-  from topics where shard = $1::smallint and draining is not null order by topic limit 1
+  select topic, draining, spread_row_ms as row_ms, s.from_at,
+    s.from_at + $2::int * spread_row_ms * interval '1 millisecond' as spread_at
+  from topics
+  cross join lateral (
+    select case when spread_version = fired_version then greatest(spread_at, statement_timestamp()) end as from_at
+  ) s
+  where shard = $1::smallint and draining is not null order by topic limit 1
 ),
 rest as materialized (
   select l.uid, row_number() over (order by l.uid) as place
@@ -40,7 +44,7 @@ wakes as (
 moved as (
   update topics t set
     draining = (select max(uid) filter (where place = $2::int) from rest having count(*) > $2::int),
-    spread_at = n.from_at + $2::int * n.row_ms * interval '1 millisecond'
+    spread_at = n.spread_at
   from next n, (select count(*) from wakes) done
   where t.shard = $1::smallint and t.topic = n.topic and t.draining = n.draining
 )
