@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CommitUnknown } from '#controller/store/sql-errors.ts';
 import type { StatementText } from '#controller/store/statement.ts';
 import { storeContract } from '#test/conformance/store-contract/store-contract.ts';
-import { createInjector, injections } from '#test/support/injections.ts';
+import { askedByApi, createInjector, injections } from '#test/support/injections.ts';
 import type { Injector } from '#test/support/injections.ts';
 import { allStatements } from '#test/support/statement-registry.ts';
 import { statementProxy } from '#test/support/statement-proxy.ts';
@@ -70,27 +70,9 @@ storeContract('each statement failing at first', async () => {
   };
 });
 
-/** Asked by the API alone: test/e2e/api-sql-errors.test.ts makes them fail. */
-const elsewhere = new Set([
-  'cancel_operation',
-  'find_key',
-  'insert_audit',
-  'insert_key',
-  'list_everywhere',
-  'list_keys',
-  'list_operations',
-  'ping',
-  'read_chain_head',
-  'read_request',
-  'remember_request',
-  'revoke_key',
-  'touch_key',
-  'write_plans',
-]);
-
 describe('the statements', () => {
   test('have each failed in some way', () => {
-    const never = [...statements.keys()].filter((name) => !injector.suffered.has(name) && !elsewhere.has(name));
+    const never = [...statements.keys()].filter((name) => !injector.suffered.has(name) && !askedByApi.has(name));
     expect(never).toEqual([]);
   });
 });
