@@ -1,6 +1,6 @@
 import { contradiction } from './contradiction.ts';
 import { crashEverywhere } from './crash-everywhere.ts';
-import { flakyReads, laggyProvider, missedEvents, staleReads } from './histories.ts';
+import { flakyReads, laggyProvider, missedEvents, missedOne, staleReads } from './histories.ts';
 import { crowd } from './crowd.ts';
 import { liveness } from './liveness.ts';
 import { lostWakes } from './lost-wakes.ts';
@@ -22,6 +22,7 @@ export const suites: readonly Suite[] = [
   laggyProvider,
   flakyReads,
   missedEvents,
+  missedOne,
   driftMatrix,
   foreignObject,
   undelete,

@@ -59,7 +59,8 @@ async function declareAll({ agent }: World, link: Scenario): Promise<void> {
   for (const key of keys) await agent.apply(key, link.sample);
 }
 
-const lookEveryMs = 100;
+/** Far less than what is measured, and not for ever. */
+const lookEveryMs = Math.max(100, rowCount / 10);
 
 /** Runs until all of these are Ready. Answers ms. */
 async function untilReady(world: World, wanted: readonly ResourceKey[], withinMs: number): Promise<number> {

@@ -162,6 +162,70 @@ export const missedEvents: Suite = {
   mustHit: Object.keys(signalPlans).map((plan) => `signals:${plan}`),
 };
 
+/** Of the signals of a history one in so many is the first of those that a seed drops: ten seeds drop each. */
+const missedEvery = 10;
+const runsOf = [1, 5] as const;
+
+/** missed events, one by one: each signal alone, and each run of five, is dropped. */
+export const missedOne: Suite = {
+  name: 'missed-one',
+  cases: async (seed) => {
+    const all: SuiteCase[] = [];
+    for (const scenario of scenarios) {
+      const { changes, signals } = await signalsOf(seed, scenario);
+      for (let first = (seed - 1) % missedEvery; first < signals; first += missedEvery) {
+        for (const run of runsOf) {
+          const id = `${scenario.title}/${String(first)}+${String(run)}`;
+          all.push({ id, run: () => missed({ seed, scenario, first, run, changes }) });
+        }
+      }
+    }
+    return all;
+  },
+  mustHit: ['signals:dropped'],
+};
+
+interface Missed {
+  readonly seed: number;
+  readonly scenario: Scenario;
+  readonly first: number;
+  readonly run: number;
+  /** Of the providers, without a signal lost. */
+  readonly changes: number;
+}
+
+async function missed({ seed, scenario, first, run, changes }: Missed): Promise<World> {
+  return within({ seed, order: 'fifo' }, scenario, async (world) => {
+    let signals = 0;
+    world.setSignals(() => {
+      const n = signals;
+      signals += 1;
+      if (n < first || n >= first + run) return [5];
+      world.sometimes('signals:dropped');
+      return [];
+    });
+    await live({ world, scenario, hurry: null });
+    if (countMutations(world) !== changes)
+      throw new Error(`O5: ${String(countMutations(world))} changes, not ${String(changes)}`);
+  });
+}
+
+/** How many signals a history gives, and how often it changes the providers. */
+async function signalsOf(
+  seed: number,
+  scenario: Scenario,
+): Promise<{ readonly changes: number; readonly signals: number }> {
+  let signals = 0;
+  const world = await within({ seed, order: 'fifo' }, scenario, (one) => {
+    one.setSignals(() => {
+      signals += 1;
+      return [5];
+    });
+    return live({ world: one, scenario, hurry: null });
+  });
+  return { changes: countMutations(world), signals };
+}
+
 const falseAnswers: readonly Fault[] = ['lose-request', 'refuse', 'throttle', 'slow', 'stale'];
 
 /** flaky reads: half of all reads of the provider fail in some way; nothing is taken for absent. */

@@ -46,8 +46,8 @@ async function down(seed: number, scenario: Scenario): Promise<World> {
     const ready = agent.row(key)?.conditions.find((one) => one.type === 'Ready');
     if (ready?.status === 'True') throw new Error('O6: Ready while nothing was ever reached');
     world.setFaults(null);
-    if (await world.until(() => isConverged(world, scenario, key), 120_000)) return world;
-    throw new Error(`O1: two minutes after the outage: ${describeRow(agent, key)}`);
+    if (await world.until(() => isConverged(world, scenario, key), 60_000)) return world;
+    throw new Error(`O1: a minute after the outage: ${describeRow(agent, key)}`);
   } finally {
     world.close();
   }
