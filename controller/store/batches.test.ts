@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { createVirtualClock } from '#controller/testing.ts';
 import { createBatches, type BatchesInput, type Outcome } from './batches.ts';
 
 class Fault extends Error {}
-class Outage extends Error {}
+class TooLate extends Error {}
 
 type CarryOut = BatchesInput<number, string>['carryOut'];
 
@@ -11,10 +12,13 @@ function setup(carryOut: CarryOut, more: Partial<BatchesInput<number, string>> =
   return createBatches<number, string>({
     carryOut,
     weightOf: () => 1,
+    atOnce: 8,
     itemsMax: 50,
     weightMax: 200,
     isFaultOfOne: (error) => error instanceof Fault,
-    isOutage: (error) => error instanceof Outage,
+    clock: createVirtualClock(),
+    patienceMs: 1_000,
+    tooLate: () => new TooLate(),
     ...more,
   });
 }
@@ -65,6 +69,19 @@ describe('a lane', () => {
     const batches = setup(carryOut);
     for (const lane of ['a', 'b', 'c']) for (const item of [1, 2]) void batches.submit(lane, item);
     expect(batchesOf(open)).toEqual([[1], [1], [1]]);
+  });
+
+  test('waits its turn while all places are taken, and gathers until then', async () => {
+    const { carryOut, open } = held();
+    const batches = setup(carryOut, { atOnce: 2 });
+    for (const item of [1, 2]) for (const lane of [0, 100, 200]) void batches.submit(`lane ${lane}`, lane + item);
+    expect(batchesOf(open)).toEqual([[1], [101]]);
+    await open[0]?.end();
+    expect(batchesOf(open).at(-1)).toEqual([201, 202]);
+    await open[1]?.end();
+    expect(batchesOf(open).at(-1)).toEqual([2]);
+    await open[2]?.end();
+    expect(batchesOf(open).at(-1)).toEqual([102]);
   });
 
   test('bounds a batch by items and by weight; what is heavier goes alone', async () => {
@@ -127,14 +144,21 @@ describe('an item', () => {
   });
 });
 
-test('in an outage all that waits fails at once, and the lane works again after it', async () => {
+test('an item fails whose turn does not come in time, and the lane goes on without it', async () => {
+  const clock = createVirtualClock();
   const { carryOut, open } = held();
-  const batches = setup(carryOut);
-  const all = Promise.allSettled([1, 2, 3].map((item) => batches.submit('a', item)));
-  await open[0]?.end(new Outage('down'));
-  expect((await all).map((one) => one.status)).toEqual(['rejected', 'rejected', 'rejected']);
-  void batches.submit('a', 4);
-  expect(batchesOf(open)).toEqual([[1], [4]]);
+  const batches = setup(carryOut, { clock, patienceMs: 1_000 });
+  const first = batches.submit('a', 1);
+  const late = batches.submit('a', 2).catch((error: unknown) => error);
+  await clock.advance(600);
+  const inTime = batches.submit('a', 3);
+  await clock.advance(600);
+  expect(await late).toBeInstanceOf(TooLate);
+  await open[0]?.end();
+  await clock.advance(5_000);
+  await open[1]?.end();
+  expect(batchesOf(open)).toEqual([[1], [3]]);
+  expect(await Promise.all([first, inTime])).toEqual(['did 1', 'did 3']);
 });
 
 test('whatever is put off, refused or poisoned, each item is told of exactly once, and carried out at most once', async () => {

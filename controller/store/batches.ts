@@ -1,10 +1,14 @@
+import type { Clock } from '#controller/clock.ts';
+
 /**
  * Group commit. What would wait for the same lock anyway waits here instead, holding no connection, and is carried out together.
  *
- * B1  An item that finds its lane idle is carried out at once, alone. A lane carries out one batch at a time, so it holds one connection.
+ * B1  An item that finds its lane and a place idle is carried out at once, alone. A lane carries out one batch at a time, so it holds one
+ *     connection; all lanes together `atOnce`, in turn. A batch is made up when its turn comes: the busier, the larger.
  * B2  Each item has its own outcome: a refusal is its submitter's alone.
  * B3  A batch that fails as a whole is carried out again one item at a time, so that only the culprit fails.
- * B4  An item may be put off to the next batch of its lane, behind what it conflicts with; the first of a batch never is.
+ * B4  An item that waits longer than `patienceMs` fails: whoever asked has given up, or will.
+ * B5  An item may be put off to the next batch of its lane, behind what it conflicts with; the first of a batch never is.
  */
 export interface Batches<Item, Result> {
   /** Carries out an item with others of its lane. Rejects with what its own carrying out came to. */
@@ -19,44 +23,83 @@ export interface BatchesInput<Item, Result> {
   readonly carryOut: (items: readonly Item[]) => Promise<readonly Outcome<Result>[]>;
   /** How much of a batch an item takes. */
   readonly weightOf: (item: Item) => number;
+  /** Batches under way, of all lanes. */
+  readonly atOnce: number;
   readonly itemsMax: number;
   /** Of all items of a batch together; an item may be heavier alone. */
   readonly weightMax: number;
   /** Whether what failed may have been the fault of one item: the others are worth another try, each alone. */
   readonly isFaultOfOne: (error: unknown) => boolean;
-  /** Whether all that waits would fail likewise: it fails at once instead of after a deadline for each batch. */
-  readonly isOutage: (error: unknown) => boolean;
+  readonly clock: Pick<Clock, 'after'>;
+  readonly patienceMs: number;
+  /** What an item fails with that waited too long. */
+  readonly tooLate: () => Error;
 }
 
 interface Waiting<Item, Result> {
   readonly item: Item;
   readonly resolve: (result: Result) => void;
   readonly reject: (error: unknown) => void;
+  stopTimer: () => void;
+  late: boolean;
   /** It was in a batch that failed as a whole. */
   alone: boolean;
 }
 
+interface Lane<Item, Result> {
+  readonly name: string;
+  readonly queue: Waiting<Item, Result>[];
+}
+
 /** Makes lanes as they are needed; an idle one costs nothing. */
 export function createBatches<Item, Result>(input: BatchesInput<Item, Result>): Batches<Item, Result> {
-  const lanes = new Map<string, Waiting<Item, Result>[]>();
+  const lanes = new Map<string, Lane<Item, Result>>();
+  /** Lanes that wait for their turn. */
+  const ready: Lane<Item, Result>[] = [];
+  let busy = 0;
 
-  const serve = async (lane: string, queue: Waiting<Item, Result>[]): Promise<void> => {
-    while (queue.length > 0) {
-      const batch = queue.splice(0, fitting(input, queue));
-      queue.unshift(...(await carriedOut(input, batch, queue)));
+  /** Where its patience ends, it leaves the lane, or will not come back to it. */
+  const enter = ({ queue }: Lane<Item, Result>, waiting: Waiting<Item, Result>): void => {
+    queue.push(waiting);
+    waiting.stopTimer = input.clock.after(input.patienceMs, () => {
+      waiting.late = true;
+      const place = queue.indexOf(waiting);
+      if (place === -1) return;
+      queue.splice(place, 1);
+      waiting.reject(input.tooLate());
+    });
+  };
+  const serve = async (lane: Lane<Item, Result>): Promise<void> => {
+    const { name, queue } = lane;
+    const batch = queue.splice(0, fitting(input, queue));
+    const left = await carriedOut(input, batch);
+    for (const waiting of left) if (waiting.late) waiting.reject(input.tooLate());
+    queue.unshift(...left.filter((waiting) => !waiting.late));
+    busy -= 1;
+    if (queue.length === 0) lanes.delete(name);
+    else ready.push(lane);
+    advance();
+  };
+  const advance = (): void => {
+    while (busy < input.atOnce) {
+      const lane = ready.shift();
+      if (lane === undefined) return;
+      busy += 1;
+      void serve(lane);
     }
-    lanes.delete(lane);
   };
 
   return {
-    submit: (lane, item) =>
+    submit: (name, item) =>
       new Promise((resolve, reject) => {
-        const waiting = { item, resolve, reject, alone: false };
-        const busy = lanes.get(lane);
-        if (busy !== undefined) return void busy.push(waiting);
-        const queue = [waiting];
-        lanes.set(lane, queue);
-        void serve(lane, queue);
+        const waiting = { item, resolve, reject, stopTimer: () => undefined, late: false, alone: false };
+        const known = lanes.get(name);
+        const lane = known ?? { name, queue: [] };
+        enter(lane, waiting);
+        if (known !== undefined) return;
+        lanes.set(name, lane);
+        ready.push(lane);
+        advance();
       }),
   };
 }
@@ -76,8 +119,9 @@ function fitting<Item, Result>(input: BatchesInput<Item, Result>, queue: readonl
 async function carriedOut<Item, Result>(
   input: BatchesInput<Item, Result>,
   batch: readonly Waiting<Item, Result>[],
-  queue: Waiting<Item, Result>[],
 ): Promise<readonly Waiting<Item, Result>[]> {
+  // All that waited may have left meanwhile.
+  if (batch.length === 0) return [];
   let outcomes: readonly Outcome<Result>[];
   try {
     outcomes = await input.carryOut(batch.map((waiting) => waiting.item));
@@ -86,13 +130,16 @@ async function carriedOut<Item, Result>(
       for (const waiting of batch) waiting.alone = true;
       return batch;
     }
-    const failed = input.isOutage(error) ? [...batch, ...queue.splice(0)] : batch;
-    for (const waiting of failed) waiting.reject(error);
+    for (const waiting of batch) {
+      waiting.stopTimer();
+      waiting.reject(error);
+    }
     return [];
   }
   return batch.filter((waiting, index) => {
     const outcome = outcomes[index] ?? { failed: new Error('a batch gave no outcome for an item') };
     if (outcome === 'put off' && index > 0) return true;
+    waiting.stopTimer();
     if (outcome === 'put off') waiting.reject(new Error('the first item of a batch was put off'));
     else if ('ok' in outcome) waiting.resolve(outcome.ok);
     else waiting.reject(outcome.failed);

@@ -1,3 +1,4 @@
+import { systemClock, type Clock } from '#controller/clock.ts';
 import type { ResourceKey } from '#resources/resource.ts';
 import { shardOf } from '#resources/shard.ts';
 import { createBatches, type Batches } from './batches.ts';
@@ -30,6 +31,8 @@ import { readAs, writeAs, type ScopedPools } from './sql-scope.ts';
 
 export interface SqlResourceStoreOptions extends ScopedPools {
   readonly signals: Pick<Signals, 'signal'>;
+  /** The system's own unless a test has another. */
+  readonly clock?: Pick<Clock, 'after'>;
 }
 
 /** ResourceStore on Postgres. Invariants R1 to R4 stand in resource-store.ts. */
@@ -41,6 +44,11 @@ export function createSqlResourceStore(options: SqlResourceStoreOptions): Resour
 const batchMutationsMax = 50;
 /** Keys that they ask for, all in all: an apply names three or so, an apply_all of 200 manifests 201 and more. */
 const batchKeysMax = 400;
+
+/** Transactions at once: the others gather more, and the rest of the pool is there for reads. */
+const batchesAtOnceMax = 4;
+/** A mutation waits for its turn no longer than for anything else of the store. */
+const patienceMs = 5_000;
 
 /** Mutations of a workspace, a transaction at a time: one tenant holds one connection, however many of its calls are under way. */
 function createMutations(options: SqlResourceStoreOptions): Batches<MutationInput, MutationOutcome> {
@@ -55,10 +63,13 @@ function createMutations(options: SqlResourceStoreOptions): Batches<MutationInpu
       return outcomes;
     },
     weightOf: (input) => input.reads.length,
+    atOnce: batchesAtOnceMax,
     itemsMax: batchMutationsMax,
     weightMax: batchKeysMax,
     isFaultOfOne: (error) => !(error instanceof CommitUnknown || error instanceof StoreUnavailable),
-    isOutage: (error) => error instanceof StoreUnavailable,
+    clock: options.clock ?? systemClock,
+    patienceMs,
+    tooLate: () => new StoreUnavailable('mutate', new Error(`its turn did not come within ${patienceMs} ms`)),
   });
 }
 
@@ -67,9 +78,10 @@ const laneOf = ({ scope, workspace }: MutationInput): string =>
   `${scope === 'platform' ? '' : scope.workspace}/${workspace}`;
 
 function createWrites(options: SqlResourceStoreOptions): Pick<ResourceStore, 'mutate' | 'decide'> {
-  const mutations = createMutations(options);
+  // Each login has its own pool, and so its own places: a crowd of tenants does not hold up the platform's keys.
+  const [tenants, platform] = [createMutations(options), createMutations(options)];
   return {
-    mutate: (input) => mutations.submit(laneOf(input), input),
+    mutate: (input) => (input.scope === 'platform' ? platform : tenants).submit(laneOf(input), input),
     async decide(scope, { key, decision }) {
       const shard = shardOf(key.workspace);
       const { effect, outcome, evidence, by } = decision;

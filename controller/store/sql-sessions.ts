@@ -7,8 +7,8 @@ export type Driver = postgres.Sql<any>;
 /** One connection of the pool, held by one call at a time. */
 export interface Session {
   readonly driver: Driver;
-  /** It has answered something: connected, and free of what the driver does while it connects. */
-  connected: boolean;
+  /** Of the server that it is connected to (sql-transaction.ts); null: not known to be connected. */
+  incarnation: string | null;
   /** Its connection is gone, or must not be used again: nothing is sent on it any more. */
   dead: boolean;
 }
@@ -41,7 +41,7 @@ export function createSessions(max: number, open: (onclose: () => void) => Drive
   let ended = false;
 
   const openOne = (): Session => {
-    const held: Session = { connected: false, dead: false, driver: open(() => discard(held)) };
+    const held: Session = { incarnation: null, dead: false, driver: open(() => discard(held)) };
     all.add(held);
     return held;
   };

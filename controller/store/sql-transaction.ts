@@ -96,9 +96,9 @@ type Reserved = postgres.ReservedSql<any>;
  */
 async function reserve(session: Session): Promise<Reserved> {
   try {
-    // Without type queries a connection that is still to be made can not be reserved: the driver forgets who waits for it.
-    if (!session.connected) await session.driver.unsafe('select 1');
-    session.connected = true;
+    // Without type queries a connection that is still to be made can not be reserved: the driver forgets who waits for it. So it is made
+    // by a question whose answer holds for as long as it lasts; behind a pooler it may grow old, which lookUp takes for "nobody can tell".
+    session.incarnation ??= (await session.driver.unsafe(`select ${incarnation} as incarnation`))[0]?.['incarnation'];
     if (session.dead) throw new SessionGone();
     return await session.driver.reserve();
   } catch (error) {
@@ -138,7 +138,7 @@ function createTransaction<T>(reserved: Reserved, session: Session, { name, time
   const plain = (text: string): Promise<unknown> => note(() => reserved.unsafe(text).execute());
   /** One message: it costs no round trip of its own. The last of its results names the transaction, if it can be asked after. */
   const begin = (): void => {
-    const asked = lookUp === null ? [] : [`select pg_current_xact_id()::text as xid, ${incarnation} as incarnation`];
+    const asked = lookUp === null ? [] : ['select pg_current_xact_id()::text as xid'];
     begun ??= plain(['begin', ...settings, ...asked].join('; '));
   };
   const tx: Tx = {
@@ -181,8 +181,9 @@ function createTransaction<T>(reserved: Reserved, session: Session, { name, time
     },
     /** Names the transaction to `lookUp`; null: it never began. */
     xact: async (): Promise<XactName | null> => {
-      const results = (await begun?.catch(() => null)) as readonly (readonly XactName[])[] | null;
-      return results?.at(-1)?.[0] ?? null;
+      const results = (await begun?.catch(() => null)) as readonly (readonly { readonly xid?: string }[])[] | null;
+      const xid = results?.at(-1)?.[0]?.xid;
+      return xid === undefined || session.incarnation === null ? null : { xid, incarnation: session.incarnation };
     },
     release: () => {
       if (!session.dead) reserved.release();
