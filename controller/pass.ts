@@ -9,11 +9,12 @@ import { desiredOf, isRemovedUnseen } from './pass/deletion.ts';
 import { blockedOn } from './pass/dependencies.ts';
 import { outcomeOfFailure } from './pass/failures.ts';
 import { contradicted, isOpen, reviewIntents, staleAnnounced } from './pass/intents.ts';
+import { absenceProvenAt, matchProvenAt } from './pass/landing.ts';
 import { finishedRemoveInMs } from './pass/once.ts';
 import type { Outcome } from './pass/outcome.ts';
 import { accountOf, targetOf } from './pass/progress.ts';
 import type { Pass } from './pass/progress.ts';
-import { changedBefore, lastStood, missingEntry, missingSince, sentBefore } from './pass/recent-actions.ts';
+import { lastStood, missingEntry, missingSince } from './pass/recent-actions.ts';
 import { blamed } from './pass/scope.ts';
 import type { PassDeps } from './pass/scope.ts';
 
@@ -83,8 +84,8 @@ async function steps(pass: Pass, deps: PassDeps): Promise<Outcome> {
   switch (plan.verdict) {
     case 'converged':
       if (open !== null) return open.outcome;
-      if (row.deletedAt === null) return blocked ?? unprovenMatch(pass) ?? { type: 'converged' };
-      return unprovenAbsence(pass) ?? removed(pass, 'deleted');
+      if (row.deletedAt === null) return blocked ?? unproven(pass, 'match') ?? { type: 'converged' };
+      return unproven(pass, 'absence') ?? removed(pass, 'deleted');
     case 'wait':
       return waiting(plan, pass);
     case 'stalled':
@@ -99,36 +100,18 @@ function removed(pass: Pass, why: 'deleted' | 'expired'): Outcome {
   return { type: 'converged' };
 }
 
-/** A, then B, then A again: a read that lags shows the first A while the world is at B. */
-function unprovenMatch(pass: Pass): Outcome | null {
-  const { row, work } = pass.scope.passRow;
-  if (accountOf(pass) === null) return null;
-  const leftMs = changedBefore(work.recentActions, row.generation) + pass.scope.timing.visibilityMs - pass.scope.now;
-  return leftMs > 0 ? { type: 'verifying', retryAfterMs: leftMs } : null;
-}
-
-/**
- * That nothing is seen proves nothing while something of ours may still show: what was made or seen less than visibilityMs ago and not
- * taken away since, what another holder sent, and what we sent without an answer. What should stand must be missed twice, visibilityMs
- * apart: one look may be wrong altogether. A row that went before would leave its object behind without an owner.
- */
-function unprovenAbsence(pass: Pass): Outcome | null {
+/** How the pass ends if what was seen proves nothing yet, or null. */
+function unproven(pass: Pass, of: 'match' | 'absence'): Outcome | null {
   const { scope, progress } = pass;
   const { work, row } = scope.passRow;
   if (accountOf(pass) === null) return null;
-  const { visibilityMs, maxCallMs } = scope.timing;
-  const landsWithinMs = Math.max(maxCallMs, visibilityMs);
-  const stoodAt = lastStood(work);
-  const missedAt = missingSince(work);
-  if (stoodAt > 0 && missedAt === null) progress.acknowledged.push(missingEntry(row.generation));
-  const provenAt = Math.max(
-    stoodAt + visibilityMs,
-    stoodAt > 0 ? (missedAt ?? scope.now) + visibilityMs : 0,
-    (work.takenOverAt ?? -landsWithinMs) + landsWithinMs,
-    sentBefore(work.recentActions, row.generation) + landsWithinMs,
-  );
-  const leftMs = provenAt - scope.now;
-  return leftMs > 0 ? { type: 'verifying', retryAfterMs: leftMs } : null;
+  const earlier = { work, generation: row.generation, timing: scope.timing };
+  // A row that went before would leave its object behind without an owner.
+  if (of === 'absence' && lastStood(work) > 0 && missingSince(work) === null) {
+    progress.acknowledged.push(missingEntry(row.generation));
+  }
+  const provenAt = of === 'match' ? matchProvenAt(earlier) : absenceProvenAt(earlier, scope.now);
+  return provenAt > scope.now ? { type: 'verifying', retryAfterMs: provenAt - scope.now } : null;
 }
 
 /** Flow step 6. */

@@ -7,10 +7,12 @@ import { safeJson } from '#resources/text.ts';
 import { isStoredTopic } from '#resources/topic.ts';
 import type { Topic } from '#resources/topic.ts';
 import { suspensionOf } from './pass/gates.ts';
+import { allLandedAt, takeoverLandedAt } from './pass/landing.ts';
+import type { Earlier } from './pass/landing.ts';
 import { passRecord } from './pass/journal.ts';
 import type { EngineOptions } from './options.ts';
 import type { PassFacts, Verdict } from './pass/pass-facts.ts';
-import { acknowledge, forgiven, sentBefore } from './pass/recent-actions.ts';
+import { acknowledge, forgiven } from './pass/recent-actions.ts';
 import { settledConditions } from './pass/settle-conditions.ts';
 import type { PassRow, Settle } from './store/rows.ts';
 import { verdictOf } from './pass/verdict.ts';
@@ -52,7 +54,7 @@ export function settlePass(facts: PassFacts, options: EngineOptions): Settle {
     ...(verdict.parkedOn === undefined ? {} : { parkedOn: verdict.parkedOn }),
     verified: facts.outcome.type === 'converged' && verdict.ready.status === 'True',
     materialized: look?.exists === true && work.materializedAt === null,
-    clearTakenOver: work.takenOverAt !== null && takeoverLeftMs(facts) <= 0,
+    clearTakenOver: work.takenOverAt !== null && takeoverLandedAt(earlier(facts)) <= claim.claimedAt,
     ...(recent === work.recentActions ? {} : { recentActions: recent }),
     intents: facts.review?.changes ?? [],
     dropAnnounced: facts.dropAnnounced,
@@ -62,21 +64,14 @@ export function settlePass(facts: PassFacts, options: EngineOptions): Settle {
   };
 }
 
-/** ms until one observation after what we sent for an earlier generation, without an answer, could have landed; ≤ 0: it is past. */
-function landingLeftMs({ passRow: { row, work }, timing, claim }: PassFacts): number {
-  const sentAt = sentBefore(work.recentActions, row.generation);
-  return sentAt === 0 ? 0 : sentAt + Math.max(timing.maxCallMs, timing.visibilityMs) - claim.claimedAt;
-}
-
-/** ms until one observation after anything the old holder sent could have landed; ≤ 0: it is past, or there was no takeover. */
-function takeoverLeftMs({ passRow: { work }, timing, claim }: PassFacts): number {
-  if (work.takenOverAt === null) return 0;
-  return work.takenOverAt + Math.max(timing.maxCallMs, timing.visibilityMs) - claim.claimedAt;
+/** What was sent before this pass, and when it has all landed. */
+function earlier({ passRow: { row, work }, timing }: PassFacts): Earlier {
+  return { work, generation: row.generation, timing };
 }
 
 /** Until then Ready is at best Unknown / Verifying, and the row is due no later. */
 function duringTakeover(verdict: Verdict, facts: PassFacts): Verdict {
-  const leftMs = Math.max(takeoverLeftMs(facts), landingLeftMs(facts));
+  const leftMs = allLandedAt(earlier(facts)) - facts.claim.claimedAt;
   if (leftMs <= 0 || facts.outcome.type === 'superseded' || facts.outcome.type === 'finished') return verdict;
   const sooner = verdict.dueInMs <= leftMs ? verdict : ({ ...verdict, dueInMs: leftMs, priority: 'replay' } as const);
   if (verdict.write && verdict.ready.status !== 'True') return sooner;

@@ -106,7 +106,6 @@ function createBench(script: Script = {}) {
   const record: PassScope['record'] = {
     listeners: new Set(),
     calls: [],
-    readVersion: 1,
     observedAsOf: 1,
     closed: false,
     stop: null,
@@ -117,6 +116,7 @@ function createBench(script: Script = {}) {
   };
   const claim = { shard: 1, uid: 'u1', workspace: 'acme', kind: 'Note', epoch: 1, wakeSeq: 3, claimedAt: 1 };
   const scope: PassScope = {
+    readVersion: 1,
     claim,
     fence: { shard: 1, uid: 'u1', epoch: 1, holder: 'w1' },
     passRow: {

@@ -71,9 +71,7 @@ async function readRow(
   const { workspace } = scope.passRow.row;
   listen(scope, deps, topic.ref(kind, workspace, name));
   const key = { workspace, kind, name };
-  const answer = await onStore(scope, () => (share ? sharedRead(scope, deps, key) : deps.store.readKey(key)));
-  scope.record.readVersion = Math.min(scope.record.readVersion, answer.version);
-  return answer;
+  return onStore(scope, () => (share ? sharedRead(scope, deps, key) : deps.store.readKey(key)));
 }
 
 /** Read by the first pass of the claim that asks. */
@@ -149,10 +147,7 @@ async function search(
 ): Promise<ResourceRow[]> {
   const found: ResourceRow[] = [];
   for (let after = ''; ;) {
-    const { version, rows } = await onStore(scope, () =>
-      deps.store.listRows({ ...look.wanted, after, limit: pageMax }),
-    );
-    scope.record.readVersion = Math.min(scope.record.readVersion, version);
+    const { rows } = await onStore(scope, () => deps.store.listRows({ ...look.wanted, after, limit: pageMax }));
     found.push(...rows.filter(look.matches));
     const last = rows.at(-1);
     if (last === undefined || rows.length < pageMax || found.length >= look.max) return found.slice(0, look.max);

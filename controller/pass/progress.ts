@@ -64,7 +64,6 @@ export function createPass({ claimed, batch, probe, reconciler, lease, holder }:
   const record = {
     listeners: new Set<string>(),
     calls: [],
-    readVersion: batch.version,
     observedAsOf: batch.now,
     closed: false,
     stop: null,
@@ -74,8 +73,9 @@ export function createPass({ claimed, batch, probe, reconciler, lease, holder }:
     sentMutations: 0,
   };
   const fence = { shard, uid, epoch, holder };
-  const { now, readAt: begunAt, shared } = batch;
-  const scope = { claim, fence, passRow, timing: reconciler.timing, lease, probe, now, begunAt, shared, record };
+  const { now, readAt: begunAt, version: readVersion, shared } = batch;
+  const read = { now, begunAt, readVersion, shared };
+  const scope = { claim, fence, passRow, timing: reconciler.timing, lease, probe, ...read, record };
   return { scope, reconciler, progress: createProgress() };
 }
 
@@ -117,7 +117,7 @@ export function factsOf({ scope, reconciler, progress }: Pass, outcome: Outcome,
     look: progress.look,
     dependencies: progress.dependencies,
     listeners: [...record.listeners].sort(),
-    readVersion: record.readVersion,
+    readVersion: scope.readVersion,
     review: progress.review,
     dropAnnounced: progress.dropAnnounced,
     acknowledged: [...progress.acknowledged],

@@ -48,6 +48,8 @@ export interface PassScope {
   /** Database time of the snapshot, and the monotonic time at which it had arrived. */
   readonly now: Ms;
   readonly begunAt: number;
+  /** Shard version of the snapshot: the lowest that anything is read at, since all else is read after it. */
+  readonly readVersion: number;
   /** What the rows of one claim share; absent: this row was not claimed. */
   readonly shared?: SharedReads;
   readonly record: PassRecordInProgress;
@@ -56,8 +58,6 @@ export interface PassScope {
 export interface PassRecordInProgress {
   readonly listeners: Set<Topic>;
   readonly calls: CallRecord[];
-  /** Lowest version that anything was read at. */
-  readVersion: number;
   /** Database time of the oldest thing observed. */
   observedAsOf: Ms;
   /** Nothing more may be read or sent. */

@@ -51,10 +51,10 @@ function scopeOf(
     probe: false,
     now: snapshot.now,
     begunAt: deps.clock.monotonic(),
+    readVersion: snapshot.version,
     record: {
       listeners: new Set(),
       calls: [],
-      readVersion: snapshot.version,
       observedAsOf: snapshot.now,
       closed: false,
       stop: null,

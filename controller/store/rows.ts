@@ -166,7 +166,7 @@ export interface Settle extends Fence {
   readonly wakeSeq: number;
   /** Planned generation; the stored one moved: due at once. Status carries THIS generation. */
   readonly generation: number;
-  /** Shard version of the snapshot and of every ctx.read (the lowest of them). */
+  /** Shard version of the snapshot: the lowest of all that the pass read, since every ctx.read came after it. */
   readonly readVersion: number;
   readonly claimedAt: Ms;
   readonly dueInMs: number;

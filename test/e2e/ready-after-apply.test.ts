@@ -27,7 +27,7 @@ const said = ({ metadata, status }: Shown): string => {
 const call = async (procedure: string, input: object): Promise<Shown> => {
   const { status, data } = await api.call(procedure, input);
   expect(status).toBe(200);
-  return data as Shown;
+  return data;
 };
 
 /** What each write that moves the generation answers, from a row that is Ready. */
