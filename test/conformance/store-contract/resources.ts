@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { RowWrite } from '#controller/store/rows.ts';
+import { readsMax } from '#controller/store/resource-store.ts';
 import type { FeedChange } from '#controller/store/resource-store.ts';
+import { keyText } from '#resources/reference.ts';
 import {
   claim,
   declare,
@@ -166,6 +168,50 @@ export function resourceContract(makeStores: MakeStores): void {
         ['a', 1],
         ['b', 2],
       ]);
+    });
+
+    test('that leads to more rows than one may read says so, and those beside it go on', async () => {
+      const rows = Array.from({ length: readsMax + 1 }, (_, index) => insertOf(`row-${index}`));
+      await write(stores(), rows);
+      const leadingTo = (count: number) =>
+        stores().resources.mutate({
+          scope,
+          workspace,
+          reads: [keyOf('row-0')],
+          follow: (row) => (row.name === 'row-0' ? rows.slice(1, count).map((one) => one.key) : []),
+          decide: () => [],
+        });
+      const results = await Promise.allSettled([1, readsMax + 1, readsMax, readsMax + 1, 2].map(leadingTo));
+      const tooMany = { data: { code: 'VALIDATION', allowed: { rowsMax: readsMax } } };
+      expect(results).toMatchObject([
+        { status: 'fulfilled' },
+        { status: 'rejected', reason: tooMany },
+        { status: 'fulfilled' },
+        { status: 'rejected', reason: tooMany },
+        { status: 'fulfilled' },
+      ]);
+    });
+
+    test('at once with others that touch the same rows is as one after the other', async () => {
+      const uid = await declare(stores(), 'a', { spec: { n: 0 } });
+      const edited = await Promise.all(
+        Array.from({ length: 20 }, () =>
+          stores().resources.mutate({
+            scope,
+            workspace,
+            reads: [keyOf('a')],
+            follow: () => [],
+            decide: ({ rows }) => {
+              const n = Number(rows.get(keyText(keyOf('a')))?.spec['n']) + 1;
+              return [{ op: 'update', uid, key: keyOf('a'), spec: { n }, newGeneration: true, ...plain }];
+            },
+          }),
+        ),
+      );
+      expect(edited.map((one) => one.views[0]?.row.spec['n']).toSorted((a, b) => Number(a) - Number(b))).toEqual(
+        edited.map((_, index) => index + 1),
+      );
+      expect((await read(stores(), uid)).row).toMatchObject({ generation: 21, spec: { n: 20 } });
     });
   });
 
