@@ -6,6 +6,7 @@ import { createSqlResourceStore } from '#controller/store/sql-resource-store.ts'
 import { connect, type Sql } from '#controller/store/sql.ts';
 import { statement } from '#controller/store/statement.ts';
 import type { ResourceKey } from '#resources/resource.ts';
+import { cutProxy } from '#test/support/cut-proxy.ts';
 import { startPgbouncer } from '#test/support/pooler/pgbouncer.ts';
 import { poolerMissing } from '#test/support/pooler/pooler.ts';
 import { openSwappingPooler, urlThrough } from '#test/support/pooler/swapping-pooler.ts';
@@ -28,7 +29,7 @@ const settingOf = async (sql: postgres.Sql): Promise<string | null | undefined> 
   (await sql<{ it: string | null }[]>`select current_setting('vibn.workspace', true) as it`)[0]?.it;
 
 /** Clients of a pooler of our own with two sessions, each client with one connection. */
-async function openClients(count: number, options: { keepsPrepared?: boolean } = {}) {
+async function openClients(count: number, options: { keepsPrepared?: boolean; sessionsMax?: number } = {}) {
   const stack = new AsyncDisposableStack();
   const direct = db.directUrlOf('vibn_api');
   const pooler = stack.use(await openSwappingPooler({ serverUrl: direct, sessionsMax: 2, ...options }));
@@ -186,4 +187,29 @@ describe('no workspace leaks from one client to the next', () => {
     expect(wrong).toEqual([]);
     expect([...seen].filter((row) => !nothing.includes(row as string))).toEqual([]);
   });
+});
+
+const hold = statement<[], never>({ name: 'hold', text: `select pg_advisory_xact_lock(7)` });
+const note = statement<[text: string], { text: string }>({ name: 'note', text: `select $1::text as text` });
+
+test('a client that freezes while a statement is described that the session knew before is ended by the others of its login', async () => {
+  await using pool = await openClients(0, { sessionsMax: 4 });
+  await using proxy = await cutProxy(pool.url);
+  const options = { url: pool.url, deadlineMs: 20_000, stuckMs: 500 };
+  // Alone, it has two sessions in turn: both know the statement, and only its description is asked for.
+  const other = db.sql('vibn_api', { ...options, max: 2 });
+  for (let round = 0; round < 4; round += 1) await note(other, 'known');
+  const frozen = db.sql('vibn_api', { ...options, url: proxy.url, max: 1, stuckMs: 60_000, deadlineMs: 60_000 });
+  const held = Promise.withResolvers<void>();
+  const never = frozen.transaction('freeze', async (tx) => {
+    await hold(tx);
+    proxy.blackHole('answers');
+    held.resolve();
+    await note(tx, 'never heard');
+  });
+  never.catch(() => undefined);
+  await held.promise;
+  const begun = performance.now();
+  await other.transaction('take', async (tx) => void (await hold(tx)), { repeatable: true });
+  expect(performance.now() - begun).toBeLessThan(5_000);
 });

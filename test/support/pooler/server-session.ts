@@ -50,81 +50,96 @@ const answerOf: Readonly<Record<string, string>> = {
 };
 const given: Readonly<Record<string, Buffer>> = { 1: messageOf('1'), 3: messageOf('3') };
 
-export function createServerSession({ socket }: LoggedIn, options: ServerSessionOptions): ServerSession {
-  const write = batchingWriter(socket);
+/** The answers that are still to come, in their order, and those between them that we give ourselves. */
+function createAnswers(tell: (message: Buffer) => void, unprepared: (name: string) => void) {
   const awaited: Awaited[] = [];
+  const giveOwn = (): void => {
+    while (awaited[0]?.how === 'given') tell(given[awaited.shift()?.ends ?? ''] ?? Buffer.alloc(0));
+  };
+  /** After an error the server answers nothing until the next Sync. */
+  const dropUntilSync = (): void => {
+    while (awaited.length > 0 && awaited[0]?.ends !== 'Z') {
+      const dropped = awaited.shift()?.preparing;
+      if (typeof dropped === 'string') unprepared(dropped);
+    }
+  };
+  return {
+    none: () => awaited.length === 0,
+    expect: (answer: Awaited): void => {
+      awaited.push(answer);
+      giveOwn();
+    },
+    /** Takes what the server says, and tells it unless it answers what the client did not ask. */
+    hear: (type: string, message: Buffer): void => {
+      if (type === 'E') dropUntilSync();
+      const head = awaited[0];
+      const ends = head?.ends.includes(type) ?? false;
+      if (!ends || head?.how !== 'swallow') tell(message);
+      if (!ends) return;
+      awaited.shift();
+      giveOwn();
+    },
+  };
+}
+
+/** What a borrower sends, with its names of prepared statements put into those of the server, which are prepared where they are not yet. */
+function createTranslator(write: (message: Buffer) => void, tell: (message: Buffer) => void) {
   const prepared = new Set<string>();
+  const answers = createAnswers(tell, (name) => prepared.delete(name));
+  const pass = (type: string, message: Buffer): void => {
+    const ends = answerOf[type];
+    if (ends !== undefined) answers.expect({ ends, how: 'pass', preparing: null });
+    write(message);
+  };
+  const answerOurselves = (ends: string): void => answers.expect({ ends, how: 'given', preparing: null });
+  const prepare = (statement: Prepared, how: 'pass' | 'swallow'): void => {
+    prepared.add(statement.name);
+    answers.expect({ ends: '1', how, preparing: statement.name });
+    write(statement.parse);
+  };
+  return {
+    answers,
+    pass,
+    parse: (message: Buffer, statements: Map<string, Prepared>, intern: (text: Buffer) => Prepared): void => {
+      const { name, text } = parsedOf(message);
+      if (name === '') return pass('P', message);
+      const statement = intern(text);
+      statements.set(name, statement);
+      if (prepared.has(statement.name)) answerOurselves('1');
+      else prepare(statement, 'pass');
+    },
+    /** Bind and Describe. */
+    refer: (type: string, message: Buffer, statements: Map<string, Prepared>): void => {
+      const statement = statements.get(namedIn(type, message) ?? '');
+      if (statement === undefined) return pass(type, message);
+      if (!prepared.has(statement.name)) prepare(statement, 'swallow');
+      pass(type, renamed(type, message, statement.name));
+    },
+    close: (message: Buffer, statements: Map<string, Prepared>): void => {
+      const name = namedIn('C', message) ?? '';
+      if (name === '') return pass('C', message);
+      statements.delete(name);
+      answerOurselves('3');
+    },
+  };
+}
+
+export function createServerSession({ socket }: LoggedIn, options: ServerSessionOptions): ServerSession {
+  const { intern } = options;
   let borrower: Borrower | null = null;
   let last: Borrower | null = null;
   /** After an error the server ignores all until Sync, and so do we. */
   let skipping = false;
+  const client = createTranslator(batchingWriter(socket), (message) => borrower?.write(message));
 
-  const pass = (type: string, message: Buffer, more: Partial<Awaited> = {}): void => {
-    const ends = answerOf[type];
-    if (ends !== undefined) awaited.push({ ends, how: 'pass', preparing: null, ...more });
-    write(message);
-  };
-  const answerOurselves = (ends: string): void => {
-    awaited.push({ ends, how: 'given', preparing: null });
-    giveAnswers();
-  };
-  const giveAnswers = (): void => {
-    while (awaited[0]?.how === 'given') borrower?.write(given[awaited.shift()?.ends ?? ''] ?? Buffer.alloc(0));
-  };
-  const prepare = (statement: Prepared, how: 'pass' | 'swallow'): void => {
-    prepared.add(statement.name);
-    pass('P', statement.parse, { how, preparing: statement.name });
-  };
-  const parse = (message: Buffer, intern: (text: Buffer) => Prepared): void => {
-    const { name, text } = parsedOf(message);
-    if (name === '') return pass('P', message);
-    const statement = intern(text);
-    borrower?.statements.set(name, statement);
-    if (prepared.has(statement.name)) answerOurselves('1');
-    else prepare(statement, 'pass');
-  };
-  const refer = (type: string, message: Buffer): void => {
-    const statement = borrower?.statements.get(namedIn(type, message) ?? '');
-    if (statement === undefined) return pass(type, message);
-    if (!prepared.has(statement.name)) prepare(statement, 'swallow');
-    pass(type, renamed(type, message, statement.name));
-  };
-  const forget = (message: Buffer): void => {
-    const name = namedIn('C', message) ?? '';
-    if (name === '') return pass('C', message);
-    borrower?.statements.delete(name);
-    answerOurselves('3');
-  };
-
-  /** Drops what the server will not answer after an error: all up to the next Sync. */
-  const dropUntilSync = (): void => {
-    while (awaited.length > 0 && awaited[0]?.ends !== 'Z') {
-      const dropped = awaited.shift()?.preparing;
-      if (typeof dropped === 'string') prepared.delete(dropped);
-    }
-  };
-  const ready = (message: Buffer): void => {
-    awaited.shift();
-    borrower?.write(message);
-    giveAnswers();
-    if (awaited.length > 0 || message[5] !== idleStatus) return;
+  const hear = (type: string, message: Buffer): void => {
+    client.answers.hear(type, message);
+    if (type === 'E') skipping = client.answers.none();
+    if (type !== 'Z' || message[5] !== idleStatus || !client.answers.none()) return;
     const done = borrower;
     borrower = null;
     done?.released();
   };
-  const hear = (type: string, message: Buffer): void => {
-    if (type === 'E') {
-      dropUntilSync();
-      skipping = awaited.length === 0;
-    }
-    if (type === 'Z') return ready(message);
-    const head = awaited[0];
-    if (head?.how !== 'swallow' || !head.ends.includes(type)) borrower?.write(message);
-    if (head === undefined || !head.ends.includes(type)) return;
-    awaited.shift();
-    giveAnswers();
-  };
-
   const session: ServerSession = {
     get lastBorrower() {
       return last;
@@ -135,14 +150,13 @@ export function createServerSession({ socket }: LoggedIn, options: ServerSession
       skipping = false;
     },
     send: (type, message) => {
-      if (skipping && type !== 'S') return;
+      if (borrower === null || (skipping && type !== 'S')) return;
       skipping = false;
-      const { intern } = options;
-      if (intern === null) pass(type, message);
-      else if (type === 'P') parse(message, intern);
-      else if (type === 'B' || type === 'D') refer(type, message);
-      else if (type === 'C') forget(message);
-      else pass(type, message);
+      if (intern === null) client.pass(type, message);
+      else if (type === 'P') client.parse(message, borrower.statements, intern);
+      else if (type === 'B' || type === 'D') client.refer(type, message, borrower.statements);
+      else if (type === 'C') client.close(message, borrower.statements);
+      else client.pass(type, message);
     },
     destroy: () => void socket.destroy(),
   };
