@@ -15,10 +15,11 @@ const pattern = /^(vibn_[a-z0-9]{1,16}_([a-z0-9]{16})_([a-f0-9]{48}))_([a-f0-9]{
 const idBytes = 8;
 const secretBytes = 24;
 
-/** Makes a key. `text` is shown once; `id` and `hashSecret(secret)` are stored. `id`: to make the same key again after a crash. */
-export function mintKey(env: string, id = newKeyId()): KeyParts & { readonly text: string } {
+/** Makes a key. `text` is shown once; `id` and `hashSecret(secret)` are stored. */
+export function mintKey(env: string): KeyParts & { readonly text: string } {
   if (!/^[a-z0-9]{1,16}$/.test(env))
     throw new Error('The environment in a key is 1 to 16 lower-case letters or digits.');
+  const id = newKeyId();
   const secret = randomBytes(secretBytes).toString('hex');
   const body = `vibn_${env}_${id}_${secret}`;
   return { id, secret, text: `${body}_${checksum(body)}` };

@@ -28,6 +28,8 @@ const optionsSchema = z.strictObject({
   /** Open watches and waits ask again whether their key still holds. */
   keyRecheckMs: ms(2_000, 10, 4_000),
   keyTouchEveryMs: ms(60_000, 1_000, 3_600_000),
+  /** Keys of one workspace that hold: neither revoked nor expired. */
+  keysPerWorkspaceMax: count(1_000, 1, 100_000),
 
   /** Procedures a second of a key that names no rate of its own. */
   ratePerSecondDefault: count(200, 1, 100_000),

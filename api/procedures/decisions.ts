@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Recording } from '#controller/store/recording.ts';
 import type { UnknownIntent } from '#controller/store/resource-store.ts';
 import { notFound } from '#resources/errors.ts';
 import type { Ms, ResourceKey } from '#resources/resource.ts';
@@ -84,8 +85,8 @@ export async function resolveDecision(
   const { effect, outcome, evidence, requestId } = input;
   const answer = { ref: key, effect, outcome };
   const decision = { effect, outcome, evidence, by: call.principal };
-  const act = async (): Promise<void> => {
-    if (!(await deps.stores.resources.decide(call.scope, { key, decision }))) throw notFound();
+  const act = async (recording: Recording): Promise<void> => {
+    if (!(await deps.stores.resources.decide(call.scope, { key, decision, recording }))) throw notFound();
   };
   const { repeated } = await doOnce(deps, call, { workspace, requestId, input, act });
   return { ...answer, replayed: repeated };

@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import type { ApiKeyRow } from '#controller/store/rows.ts';
-import { errorCode } from '#controller/store/sql-errors.ts';
 import { ApiError, notFound, validationError } from '#resources/errors.ts';
+import type { Json } from '#resources/json.ts';
 import type { KeyClass, Ms } from '#resources/resource.ts';
 import type { ApiDeps, Call } from '#api/context.ts';
 import { hashSecret, mintKey, newKeyId } from '#api/key-text.ts';
-import { audited, remember } from '#api/requests.ts';
+import { doOnce, earlierResults } from '#api/requests.ts';
 import { allows, requirePlatform, requireScope, requireWorkspace, scopePattern } from '#api/scopes.ts';
 import { idInput, requestIdInput, storable, workspaceInput } from './inputs.ts';
 
@@ -54,9 +54,13 @@ export async function createKey(
 ): Promise<CreatedKey> {
   mayManage(call, input.workspace, 'write');
   refuseEscalation(call, input);
+  const { workspace, requestId } = input;
+  const before = await madeBefore(deps, call, { workspace, requestId, input });
+  if (before !== null) return before;
   const expiresAt = lifeOf(deps, call, input.expires_at);
   const ratePerSecond = input.ratePerSecond ?? call.caller.ratePerSecond;
   refuseGreaterRate(deps, call, ratePerSecond);
+  await refuseTooMany(deps, call, workspace);
   return store(deps, call, { input, made: { ...input, expiresAt, ratePerSecond, lineage: newKeyId() } });
 }
 
@@ -75,37 +79,46 @@ export async function rotateKey(
   const old = await findKey(deps, call, input.id);
   mayManage(call, old.workspace, 'write');
   refuseEscalation(call, old);
+  const { workspace } = old;
+  const before = await madeBefore(deps, call, { workspace, requestId: input.requestId, input });
+  if (before !== null) return before;
   if (old.revokedAt !== null) {
     throw new ApiError('PRECONDITION_FAILED', 'A revoked key is not rotated. Make a new one with keys.create.');
   }
   refuseGreaterRate(deps, call, old.ratePerSecond);
+  await refuseTooMany(deps, call, workspace);
   const expiresAt = lifeOf(deps, call, input.expires_at);
   return store(deps, call, { input, made: { ...old, expiresAt } });
 }
 
-/** SQLSTATE: the id is taken. */
-const uniqueViolation = '23505';
-
 type NewKey = Pick<ApiKeyRow, 'name' | 'workspace' | 'class' | 'scopes' | 'lineage' | 'expiresAt' | 'ratePerSecond'>;
 
-/** The id is remembered before the key is stored: a repeat after a crash between the two makes the same key, and shows it. */
+/** The key that an equal request has made: its secret was shown then. Null: there is none. */
+async function madeBefore(
+  deps: ApiDeps,
+  call: Call,
+  request: { readonly workspace: string | null; readonly requestId: string | undefined; readonly input: object },
+): Promise<CreatedKey | null> {
+  const earlier = await earlierResults(deps, call, request);
+  return earlier === null ? null : alreadyCreated(earlier.results);
+}
+
+function alreadyCreated(results: Json): CreatedKey {
+  return { id: (results as { id: string }).id, secret: null, alreadyCreated: true };
+}
+
+/** Of two equal requests at once, one makes the key and shows it. */
 async function store(
   deps: ApiDeps,
   call: Call,
   { input, made }: { readonly input: { readonly requestId?: string | undefined }; readonly made: NewKey },
 ): Promise<CreatedKey> {
-  const { requestId } = input;
-  const { workspace } = made;
-  const first = await remember(deps, call, { workspace, requestId, input, results: { id: newKeyId() } });
-  const { id } = first.results;
-  if (first.repeated && (await deps.stores.admin.findKey(id)) !== null)
-    return { id, secret: null, alreadyCreated: true };
-  const { text, secret } = mintKey(deps.keyEnv, id);
+  const { text, secret, id } = mintKey(deps.keyEnv);
   const row: ApiKeyRow = {
     id,
     secretHash: hashSecret(deps.keyHmacSecret, secret),
     name: made.name,
-    workspace,
+    workspace: made.workspace,
     class: made.class,
     scopes: made.scopes,
     ratePerSecond: made.ratePerSecond,
@@ -115,16 +128,15 @@ async function store(
     revokedAt: null,
     lastUsedAt: null,
   };
-  try {
-    await deps.stores.admin.createKey(call.scope, row);
-  } catch (error) {
-    // An equal request was quicker: it has shown the secret of the key that is stored.
-    if (requestId !== undefined && errorCode(error) === uniqueViolation)
-      return { id, secret: null, alreadyCreated: true };
-    throw error;
-  }
-  await audited(deps, call, { workspace, input: { ...input, id } });
-  return { ...keyAnswer(row), secret: text };
+  const { repeated, results } = await doOnce(deps, call, {
+    workspace: made.workspace,
+    requestId: input.requestId,
+    input,
+    results: { id },
+    id,
+    act: (recording) => deps.stores.admin.createKey(call.scope, row, recording),
+  });
+  return repeated ? alreadyCreated(results) : { ...keyAnswer(row), secret: text };
 }
 
 /** Keys of a workspace; null, or nothing said with a platform key: the platform's own. */
@@ -147,16 +159,16 @@ export async function revokeKey(
 ): Promise<KeyAnswer & { readonly replayed: boolean }> {
   const row = await findKey(deps, call, input.id);
   mayManage(call, row.workspace, 'write');
-  const { requestId } = input;
-  const { repeated } = await remember(deps, call, {
+  const { repeated } = await doOnce(deps, call, {
     workspace: row.workspace,
-    requestId,
+    requestId: input.requestId,
     input,
     results: { id: row.id },
+    act: async (recording) => {
+      if (!(await deps.stores.admin.revokeKey(call.scope, row.id, recording))) throw notFound();
+    },
   });
-  if (!(await deps.stores.admin.revokeKey(call.scope, row.id))) throw notFound();
   deps.auth.forget(row.id);
-  if (!repeated) await audited(deps, call, { workspace: row.workspace, input });
   return { ...keyAnswer(await findKey(deps, call, row.id)), replayed: repeated };
 }
 
@@ -217,6 +229,21 @@ function refuseGreaterRate(deps: ApiDeps, call: Call, ratePerSecond: number | nu
     path: 'ratePerSecond',
     allowed: { max },
     current: ratePerSecond,
+  });
+}
+
+/** Counts the keys that hold. Two requests at once may pass by one: it is a safety net. */
+async function refuseTooMany(deps: ApiDeps, call: Call, workspace: string | null): Promise<void> {
+  const max = deps.options.keysPerWorkspaceMax;
+  const now = deps.clock.now();
+  const keys = await deps.stores.admin.listKeys(call.scope, workspace);
+  const holding = keys.filter((key) => key.revokedAt === null && (key.expiresAt === null || key.expiresAt > now));
+  if (holding.length < max) return;
+  const whose = workspace === null ? 'The platform' : `Workspace "${workspace}"`;
+  throw new ApiError('QUOTA_EXCEEDED', `${whose} has ${holding.length} keys that hold; at most ${max} may.`, {
+    allowed: { max },
+    current: holding.length,
+    remedy: [{ id: 'see-keys', call: { proc: 'keys.list', input: { workspace } }, destructive: false, needs: 'admin' }],
   });
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Recording } from '#controller/store/recording.ts';
 import type { OperationRow } from '#controller/store/rows.ts';
 import { notFound } from '#resources/errors.ts';
 import type { Json } from '#resources/json.ts';
@@ -66,7 +67,8 @@ export async function cancelOperation(
   requireScope(call.principal, 'operations', 'write');
   const { workspace, uid, key, requestId } = input;
   await find(deps, call, input);
-  const act = (): Promise<boolean> => deps.stores.admin.cancelOperation(call.scope, { workspace, uid, key });
+  const act = (recording: Recording): Promise<boolean> =>
+    deps.stores.admin.cancelOperation(call.scope, { workspace, uid, key }, recording);
   const { repeated } = await doOnce(deps, call, { workspace, requestId, input, act });
   return { ...operationAnswer(await find(deps, call, input)), replayed: repeated };
 }

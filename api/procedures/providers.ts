@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Recording } from '#controller/store/recording.ts';
 import type { ProviderRow } from '#controller/store/rows.ts';
 import { notFound } from '#resources/errors.ts';
 import type { Ms } from '#resources/resource.ts';
@@ -52,7 +53,8 @@ export async function freeze(
   await mustExist(deps, call, input);
   return change(deps, call, {
     input,
-    act: () => deps.stores.providers.freeze({ provider, account, by: call.principal.keyId, why, forMs }),
+    act: (recording) =>
+      deps.stores.providers.freeze({ provider, account, by: call.principal.keyId, why, forMs }, recording),
   });
 }
 
@@ -63,7 +65,10 @@ export async function thaw(
 ): Promise<ProviderAnswer & { readonly replayed: boolean }> {
   const { provider, account } = input;
   await mustExist(deps, call, input);
-  return change(deps, call, { input, act: () => deps.stores.providers.thaw({ provider, account }) });
+  return change(deps, call, {
+    input,
+    act: (recording) => deps.stores.providers.thaw({ provider, account }, recording),
+  });
 }
 
 async function mustExist(deps: ApiDeps, call: Call, at: { provider: string; account: string }): Promise<void> {
@@ -78,7 +83,10 @@ async function change(
   {
     input,
     act,
-  }: { input: { provider: string; account: string; requestId?: string | undefined }; act: () => Promise<unknown> },
+  }: {
+    input: { provider: string; account: string; requestId?: string | undefined };
+    act: (recording: Recording) => Promise<unknown>;
+  },
 ): Promise<ProviderAnswer & { readonly replayed: boolean }> {
   mayManage(call, 'write');
   const { repeated } = await doOnce(deps, call, { workspace: null, requestId: input.requestId, input, act });

@@ -1,10 +1,11 @@
 import { z } from 'zod';
+import type { Recording } from '#controller/store/recording.ts';
 import type { ReplayRow, ReplaySelector } from '#controller/store/replay-store.ts';
 import { notFound } from '#resources/errors.ts';
 import type { Ms } from '#resources/resource.ts';
 import { kindOf } from '#api/context.ts';
 import type { ApiDeps, Call } from '#api/context.ts';
-import { audited, doOnce, remember } from '#api/requests.ts';
+import { doOnce } from '#api/requests.ts';
 import { requireClass, requirePlatform, requireScope } from '#api/scopes.ts';
 import { conditionInput, defined, idInput, labelsInput, requestIdInput, storable, workspaceInput } from './inputs.ts';
 
@@ -43,20 +44,25 @@ export async function createReplay(
   mayReplay(call, 'write');
   if (input.selector.kind !== undefined) kindOf(deps, input.selector.kind, 'selector.kind');
   const { requestId, ratePerSecond } = input;
-  const first = await remember(deps, call, {
+  const id = deps.rng.uuid();
+  const wanted = {
+    id,
+    selector: selectorOf(input.selector),
+    ratePerSecond,
+    createdBy: call.principal.lineage,
+    ...defined({ requestId }),
+  };
+  const { repeated, results } = await doOnce(deps, call, {
     workspace: null,
     requestId,
     input,
-    results: { id: deps.rng.uuid() },
+    results: { id },
+    id,
+    act: (recording) => deps.stores.replays.create(wanted, recording),
   });
-  const { id } = first.results;
-  const known = first.repeated ? await deps.stores.replays.get(id) : null;
-  if (known !== null) return { ...replayAnswer(known), replayed: true };
-  const selector = selectorOf(input.selector);
-  const createdBy = call.principal.lineage;
-  const row = await deps.stores.replays.create({ id, selector, ratePerSecond, createdBy, ...defined({ requestId }) });
-  await audited(deps, call, { workspace: null, input: { ...input, id } });
-  return { ...replayAnswer(row), replayed: false };
+  const row = await deps.stores.replays.get((results as { id: string }).id);
+  if (row === null) throw notFound();
+  return { ...replayAnswer(row), replayed: repeated };
 }
 
 function selectorOf(input: z.output<typeof selectorInput>): ReplaySelector {
@@ -89,7 +95,7 @@ export async function wishReplay(
   mayReplay(call, 'write');
   const { id, requestId } = input;
   if ((await deps.stores.replays.get(id)) === null) throw notFound();
-  const act = (): Promise<unknown> => deps.stores.replays.setState(id, wish);
+  const act = (recording: Recording): Promise<unknown> => deps.stores.replays.setState(id, wish, recording);
   const { repeated } = await doOnce(deps, call, { workspace: null, requestId, input, act });
   const row = await deps.stores.replays.get(id);
   if (row === null) throw notFound();

@@ -1,15 +1,15 @@
-import type { Json } from '#resources/json.ts';
+import type { RecordedRequest, Recording } from './recording.ts';
 import type { AuditEntry, Scope } from './resource-store.ts';
 import type { ApiKeyRow, OperationRow, StoredPlan } from './rows.ts';
 
-/** Keys, audit, operations and plans: what only the API and the reader ask for. On Postgres only. */
+/** Keys, audit, operations and plans: what only the API and the reader ask for. On Postgres only. A recording is written with its change. */
 export interface AdminStore {
   /** Runs before the workspace is known, under `SET LOCAL vibn.key`. */
   findKey(id: string): Promise<ApiKeyRow | null>;
-  createKey(scope: Scope, key: ApiKeyRow): Promise<void>;
+  createKey(scope: Scope, key: ApiKeyRow, recording?: Recording): Promise<void>;
   listKeys(scope: Scope, workspace: string | null): Promise<readonly ApiKeyRow[]>;
   /** False: no such key in the scope. */
-  revokeKey(scope: Scope, id: string): Promise<boolean>;
+  revokeKey(scope: Scope, id: string, recording?: Recording): Promise<boolean>;
   /** At most once a minute a key. */
   touchKey(id: string): Promise<void>;
   /** Appends to the workspace's hash chain. */
@@ -18,18 +18,18 @@ export interface AdminStore {
   findRequest(
     scope: Scope,
     input: { workspace: string | null; lineage: string; requestId: string },
-  ): Promise<{ bodyDigest: string; results: Json } | null>;
-  /** Remembers a non-resource request; answers the earlier one if there is one. */
-  rememberRequest(
-    scope: Scope,
-    input: { workspace: string | null; lineage: string; requestId: string; bodyDigest: string; results: Json },
-  ): Promise<{ bodyDigest: string; results: Json } | null>;
+  ): Promise<RecordedRequest | null>;
   listOperations(
     scope: Scope,
     input: { workspace: string; uid?: string; limit: number },
   ): Promise<readonly OperationRow[]>;
   getOperation(scope: Scope, input: { workspace: string; uid: string; key: string }): Promise<OperationRow | null>;
-  cancelOperation(scope: Scope, input: { workspace: string; uid: string; key: string }): Promise<boolean>;
+  /** Recorded even if there is none under way any more: a repeat is told so too. */
+  cancelOperation(
+    scope: Scope,
+    input: { workspace: string; uid: string; key: string },
+    recording?: Recording,
+  ): Promise<boolean>;
   /** Reader only. */
   writePlans(workspace: string, plans: readonly StoredPlan[]): Promise<void>;
   /** Whether the database answers. */

@@ -1,3 +1,4 @@
+import type { Recording } from './recording.ts';
 import type { Claim, ProviderRow } from './rows.ts';
 
 /**
@@ -16,9 +17,12 @@ export interface ProviderStore {
   ): Promise<{ readonly row: ProviderRow; readonly opened: boolean; readonly closed: boolean }>;
   /** A 429: holds all replicas until then. */
   block(input: { provider: string; account: string; forMs: number }): Promise<void>;
-  freeze(input: { provider: string; account: string; by: string; why: string; forMs: number | null }): Promise<void>;
+  freeze(
+    input: { provider: string; account: string; by: string; why: string; forMs: number | null },
+    recording?: Recording,
+  ): Promise<void>;
   /** Thaws and closes nothing else; true if it was frozen. */
-  thaw(input: { provider: string; account: string }): Promise<boolean>;
+  thaw(input: { provider: string; account: string }, recording?: Recording): Promise<boolean>;
   /** Leases up to `want` tokens of a bucket refilled at `ratePerSecond` up to `burst`. */
   takeTokens(input: {
     provider: string;

@@ -1,4 +1,5 @@
 import type { Ms } from '#resources/resource.ts';
+import type { Recording } from './recording.ts';
 
 export type ReplayState = 'filling' | 'running' | 'suspended' | 'done' | 'cancelled';
 
@@ -30,17 +31,20 @@ export interface ReplayRow {
 /** Replays (architecture §5, Replay). The `engine*` methods are the controller's; the rest is the API's. */
 export interface ReplayStore {
   /** A repeat with the same (createdBy lineage, requestId) answers the first one. */
-  create(input: {
-    id: string;
-    selector: ReplaySelector;
-    ratePerSecond: number;
-    createdBy: string;
-    requestId?: string;
-  }): Promise<ReplayRow>;
+  create(
+    input: {
+      id: string;
+      selector: ReplaySelector;
+      ratePerSecond: number;
+      createdBy: string;
+      requestId?: string;
+    },
+    recording?: Recording,
+  ): Promise<ReplayRow>;
   get(id: string): Promise<ReplayRow | null>;
   list(limit: number): Promise<readonly ReplayRow[]>;
   /** suspend: running|filling → suspended; resume: back; cancel: any unfinished → cancelled. Null: unknown id. Unchanged where it does not apply. */
-  setState(id: string, wish: 'suspend' | 'resume' | 'cancel'): Promise<ReplayRow | null>;
+  setState(id: string, wish: 'suspend' | 'resume' | 'cancel', recording?: Recording): Promise<ReplayRow | null>;
 
   /** Leases one unfinished replay for leaseMs; null: none, or held by another. */
   engineLease(

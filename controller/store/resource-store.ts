@@ -1,5 +1,6 @@
 import { validationError, type ApiError } from '#resources/errors.ts';
 import type { ResourceKey, ResourceRow, ResourceView } from '#resources/resource.ts';
+import type { Recording } from './recording.ts';
 import type { Decision, MutationSnapshot, Revision, RowWrite, StoredPass } from './rows.ts';
 
 /** Whose rows a call may touch: a workspace (row-level security behind it), or all, with a platform key. */
@@ -34,7 +35,10 @@ export interface ResourceStore {
   /** What a person may decide in a workspace (all, for platform): intents unknown or sending past give_up_at, and contradicted ones. */
   unknowns(scope: Scope, input: { workspace?: string; limit: number }): Promise<readonly UnknownIntent[]>;
   /** Inserts a decision and fires `decision:<uid>`. False: nothing of that effect is to be decided (yet). */
-  decide(scope: Scope, input: { key: ResourceKey; decision: Omit<Decision, 'at'> }): Promise<boolean>;
+  decide(
+    scope: Scope,
+    input: { key: ResourceKey; decision: Omit<Decision, 'at'>; recording?: Recording },
+  ): Promise<boolean>;
 }
 
 /** Rows that one mutation may read. */

@@ -1,22 +1,18 @@
-import { platformShard, shardOf } from '#resources/shard.ts';
+import { shardOf } from '#resources/shard.ts';
 import type { AdminStore } from './admin-store.ts';
-import { nextLink, platformWorkspace } from './audit-chain.ts';
 import { toKey, type KeyColumns } from './key-columns.ts';
 import { toOperation } from './operation-columns.ts';
 import { cancelOperation } from './queries/cancel-operation.ts';
 import { findKey } from './queries/find-key.ts';
-import { insertAudit } from './queries/insert-audit.ts';
 import { insertKey } from './queries/insert-key.ts';
 import { listKeys } from './queries/list-keys.ts';
 import { listOperations } from './queries/list-operations.ts';
-import { lockShard } from './queries/lock-shard.ts';
 import { ping } from './queries/ping.ts';
-import { readChainHead } from './queries/read-chain-head.ts';
 import { readRequest } from './queries/read-request.ts';
-import { rememberRequest } from './queries/remember-request.ts';
 import { revokeKey } from './queries/revoke-key.ts';
 import { touchKey } from './queries/touch-key.ts';
 import { writePlans } from './queries/write-plans.ts';
+import { beginRecorded, chainOf } from './sql-recording.ts';
 import { readAs, writeAs, type ScopedPools } from './sql-scope.ts';
 import type { Tx } from './sql-transaction.ts';
 import type { Sql } from './sql.ts';
@@ -62,35 +58,43 @@ function createKeys(pools: SqlAdminStoreOptions): Keys {
       await pools.api.transaction('find_key', body, { repeatable: true });
       return rows[0] === undefined ? null : toKey(rows[0]);
     },
-    async createKey(scope, key) {
+    async createKey(scope, key, recording) {
       const { id, secretHash, name, workspace, scopes, lineage, createdAt, expiresAt, ratePerSecond } = key;
       await writeAs(pools, scope, {
         name: 'create_key',
-        body: async (tx) =>
-          tx.closeWith(() =>
-            insertKey(
-              tx,
-              id,
-              secretHash,
-              name,
-              workspace,
-              key.class,
-              scopes,
-              lineage,
-              createdAt,
-              expiresAt,
-              ratePerSecond,
-            ),
-          ),
+        body: async (tx) => {
+          const record = await beginRecorded(tx, recording);
+          await insertKey(
+            tx,
+            id,
+            secretHash,
+            name,
+            workspace,
+            key.class,
+            scopes,
+            lineage,
+            createdAt,
+            expiresAt,
+            ratePerSecond,
+          );
+          record();
+        },
       });
     },
     async listKeys(scope, workspace) {
       const rows = await readAs(pools, scope, { name: 'list_keys', query: (runner) => listKeys(runner, workspace) });
       return rows.map(toKey);
     },
-    async revokeKey(scope, id) {
-      const rows = await readAs(pools, scope, { name: 'revoke_key', query: (runner) => revokeKey(runner, id) });
-      return rows.length > 0;
+    async revokeKey(scope, id, recording) {
+      return await writeAs(pools, scope, {
+        name: 'revoke_key',
+        body: async (tx) => {
+          const record = await beginRecorded(tx, recording);
+          const rows = await revokeKey(tx, id);
+          if (rows.length > 0) record();
+          return rows.length > 0;
+        },
+      });
     },
     async touchKey(id) {
       if (!keyId.test(id)) return;
@@ -106,47 +110,22 @@ function createKeys(pools: SqlAdminStoreOptions): Keys {
   };
 }
 
-function createAudit(pools: ScopedPools): Pick<AdminStore, 'audit' | 'findRequest' | 'rememberRequest'> {
-  const placeOf = (workspace: string | null): { shard: number; chain: string } =>
-    workspace === null
-      ? { shard: platformShard, chain: platformWorkspace }
-      : { shard: shardOf(workspace), chain: workspace };
+function createAudit(pools: ScopedPools): Pick<AdminStore, 'audit' | 'findRequest'> {
   return {
     async audit(scope, workspace, entry) {
-      const { shard, chain } = placeOf(workspace);
-      await writeAs(pools, scope, {
-        name: 'audit',
-        body: async (tx) => {
-          const [, heads] = await Promise.all([lockShard(tx, shard), readChainHead(tx, shard, chain)]);
-          const { now = 0, seq = null, hash = null } = heads[0] ?? {};
-          const head = seq === null ? null : { seq, hash: hash ?? '' };
-          const link = nextLink(head, { workspace: chain, at: now }, entry);
-          tx.closeWith(() => insertAudit(tx, shard, JSON.stringify({ ...link, at: timeText(link.at) })));
-        },
-      });
+      const body = async (tx: Tx): Promise<void> => {
+        const record = await beginRecorded(tx, { workspace, audit: entry });
+        record();
+      };
+      await writeAs(pools, scope, { name: 'audit', body });
     },
     async findRequest(scope, { workspace, lineage, requestId }) {
-      const { shard, chain } = placeOf(workspace);
+      const { shard, chain } = chainOf(workspace);
       const [found] = await readAs(pools, scope, {
         name: 'find_request',
         query: (runner) => readRequest(runner, shard, chain, lineage, requestId),
       });
       return found === undefined ? null : { bodyDigest: found.body_digest, results: found.results };
-    },
-    async rememberRequest(scope, { workspace, lineage, requestId, bodyDigest, results }) {
-      const { shard, chain } = placeOf(workspace);
-      return await writeAs(pools, scope, {
-        name: 'remember_request',
-        body: async (tx) => {
-          const key = [shard, chain, lineage, requestId] as const;
-          const [fresh, [found]] = await Promise.all([
-            rememberRequest(tx, ...key, bodyDigest, JSON.stringify(results)),
-            readRequest(tx, ...key),
-          ]);
-          if (fresh.length > 0 || found === undefined) return null;
-          return { bodyDigest: found.body_digest, results: found.results };
-        },
-      });
     },
   };
 }
@@ -167,12 +146,16 @@ function createOperations(pools: ScopedPools): Pick<AdminStore, 'listOperations'
       });
       return rows[0] === undefined ? null : toOperation(rows[0]);
     },
-    async cancelOperation(scope, { workspace, uid, key }) {
-      const rows = await readAs(pools, scope, {
+    async cancelOperation(scope, { workspace, uid, key }, recording) {
+      return await writeAs(pools, scope, {
         name: 'cancel_operation',
-        query: (runner) => cancelOperation(runner, shardOf(workspace), workspace, uid, key),
+        body: async (tx) => {
+          const record = await beginRecorded(tx, recording);
+          const rows = await cancelOperation(tx, shardOf(workspace), workspace, uid, key);
+          record();
+          return rows.length > 0;
+        },
       });
-      return rows.length > 0;
     },
   };
 }

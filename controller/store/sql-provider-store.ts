@@ -17,6 +17,8 @@ import { takeTokens } from './engine/take-tokens.ts';
 import { takeWindow } from './engine/take-window.ts';
 import { thawProvider } from './engine/thaw-provider.ts';
 import type { ProviderStore } from './provider-store.ts';
+import { beginRecorded } from './sql-recording.ts';
+import type { Tx } from './sql-transaction.ts';
 import type { Sql } from './sql.ts';
 
 export interface SqlProviderStoreOptions {
@@ -49,14 +51,26 @@ function createBreakers(sql: Sql): Breakers {
     async block({ provider, account, forMs }) {
       await blockProvider(sql, provider, account, Math.ceil(forMs));
     },
-    async freeze({ provider, account, by, why, forMs }) {
-      await untilThere(
-        () => freezeProvider(sql, provider, account, by, why, forMs),
-        () => addProvider(sql, provider, account),
-      );
+    async freeze({ provider, account, by, why, forMs }, recording) {
+      const body = async (tx: Tx): Promise<void> => {
+        const record = await beginRecorded(tx, recording);
+        await untilThere(
+          () => freezeProvider(tx, provider, account, by, why, forMs),
+          () => addProvider(tx, provider, account),
+        );
+        record();
+      };
+      await sql.transaction('freeze_provider', body, { resolveCommit: true });
     },
-    async thaw({ provider, account }) {
-      return (await thawProvider(sql, provider, account)).length > 0;
+    /** Recorded even if it was not frozen: a late repeat must not thaw what is frozen since. */
+    async thaw({ provider, account }, recording) {
+      const body = async (tx: Tx): Promise<boolean> => {
+        const record = await beginRecorded(tx, recording);
+        const thawed = await thawProvider(tx, provider, account);
+        record();
+        return thawed.length > 0;
+      };
+      return await sql.transaction('thaw_provider', body, { resolveCommit: true });
     },
     async registerCredential({ provider, account, digest, wakePerSecond }) {
       const name = topic.credential(provider, account);

@@ -11,6 +11,8 @@ import { replayRead, type ReplayColumns } from './engine/replay-read.ts';
 import { replayWish } from './engine/replay-wish.ts';
 import type { ReplayRow, ReplayStore } from './replay-store.ts';
 import type { Signals } from './resource-store.ts';
+import { beginRecorded } from './sql-recording.ts';
+import type { Tx } from './sql-transaction.ts';
 import type { Sql } from './sql.ts';
 
 export interface SqlReplayStoreOptions {
@@ -38,10 +40,16 @@ function createWishes(sql: Sql): Wishes {
   };
   return {
     get,
-    async create({ id, selector, ratePerSecond, createdBy, requestId }) {
+    async create({ id, selector, ratePerSecond, createdBy, requestId }, recording) {
       const text = JSON.stringify(selector);
+      const body = async (tx: Tx): Promise<{ id: string } | undefined> => {
+        const record = await beginRecorded(tx, recording);
+        const [made] = await replayCreate(tx, id, text, ratePerSecond, createdBy, requestId ?? null);
+        if (made !== undefined) record();
+        return made;
+      };
       for (let tries = 0; tries < createTriesMax; tries += 1) {
-        const [made] = await replayCreate(sql, id, text, ratePerSecond, createdBy, requestId ?? null);
+        const made = await sql.transaction('create_replay', body, { resolveCommit: true });
         const replay = made === undefined ? null : await get(made.id);
         if (replay !== null) return replay;
       }
@@ -50,8 +58,13 @@ function createWishes(sql: Sql): Wishes {
     async list(limit) {
       return (await replayRead(sql, null, limit)).map(toReplay);
     },
-    async setState(id, wish) {
-      await replayWish(sql, id, wish);
+    async setState(id, wish, recording) {
+      const body = async (tx: Tx): Promise<void> => {
+        const record = await beginRecorded(tx, recording);
+        await replayWish(tx, id, wish);
+        record();
+      };
+      await sql.transaction('wish_replay', body, { resolveCommit: true });
       return await get(id);
     },
   };

@@ -27,6 +27,7 @@ import type {
 } from './resource-store.ts';
 import { CommitUnknown, StoreUnavailable } from './sql-errors.ts';
 import { mutate } from './sql-mutate.ts';
+import { beginRecorded } from './sql-recording.ts';
 import { readAs, writeAs, type ScopedPools } from './sql-scope.ts';
 
 export interface SqlResourceStoreOptions extends ScopedPools {
@@ -82,17 +83,19 @@ function createWrites(options: SqlResourceStoreOptions): Pick<ResourceStore, 'mu
   const [tenants, platform] = [createMutations(options), createMutations(options)];
   return {
     mutate: (input) => (input.scope === 'platform' ? platform : tenants).submit(laneOf(input), input),
-    async decide(scope, { key, decision }) {
+    async decide(scope, { key, decision, recording }) {
       const shard = shardOf(key.workspace);
       const { effect, outcome, evidence, by } = decision;
       const written = await writeAs(options, scope, {
         name: 'decide',
         body: async (tx) => {
           const { workspace, kind, name } = key;
+          const record = await beginRecorded(tx, recording);
           const [, rows] = await Promise.all([
             lockShard(tx, shard),
             writeDecision(tx, shard, workspace, kind, name, effect, outcome, evidence, JSON.stringify(by)),
           ]);
+          if (rows.length > 0) record();
           return rows.length > 0;
         },
       });

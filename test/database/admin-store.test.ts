@@ -1,8 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { AdminStore } from '#controller/store/admin-store.ts';
 import { brokenAt, type AuditLink } from '#controller/store/audit-chain.ts';
+import { RequestRepeated } from '#controller/store/recording.ts';
+import type { Recording } from '#controller/store/recording.ts';
 import type { ApiKeyRow } from '#controller/store/rows.ts';
 import { createSqlAdminStore } from '#controller/store/sql-admin-store.ts';
+import { createSqlProviderStore } from '#controller/store/sql-provider-store.ts';
+import { createSqlReplayStore } from '#controller/store/sql-replay-store.ts';
 import { shardOf } from '#resources/shard.ts';
 import { createDatabase, type TestDatabase } from '#test/support/postgres.ts';
 
@@ -128,29 +132,70 @@ describe('the audit chain', () => {
 });
 
 describe('requests that change no resource', () => {
-  const request = (bodyDigest: string, workspace: string | null = 'acme') => ({
-    workspace,
+  const audit = {
+    actor: 'k',
     lineage: 'lin1',
-    requestId: 'r1',
-    bodyDigest,
-    results: { id: bodyDigest },
+    procedure: 'p',
+    outcome: 'ok',
+    target: 't',
+    bodyDigest: 'd',
+    traceId: 'x',
+  };
+  const id = { workspace: 'acme', lineage: 'lin1', requestId: 'r1' };
+  const recording = (bodyDigest: string, workspace: string | null = 'acme'): Recording => ({
+    workspace,
+    audit,
+    request: { lineage: 'lin1', requestId: 'r1', bodyDigest, results: { id: bodyDigest } },
   });
 
   test('are remembered by the first, and answered to each later one', async () => {
-    const { bodyDigest: _digest, results: _results, ...id } = request('d1');
     expect(await admin.findRequest(acme, id)).toBeNull();
-    expect(await admin.rememberRequest(acme, request('d1'))).toBeNull();
+    await admin.createKey(acme, keyOf('k1', 'acme'), recording('d1'));
     expect(await admin.findRequest(acme, id)).toEqual({ bodyDigest: 'd1', results: { id: 'd1' } });
-    expect(await admin.rememberRequest(acme, request('d2'))).toEqual({ bodyDigest: 'd1', results: { id: 'd1' } });
-    expect(await admin.rememberRequest('platform', request('d3', null))).toBeNull();
+    const earlier = { bodyDigest: 'd1', results: { id: 'd1' } };
+    await expect(admin.createKey(acme, keyOf('k2', 'acme'), recording('d2'))).rejects.toMatchObject({ earlier });
+    expect(await admin.findKey('k2')).toBeNull();
+    await admin.createKey('platform', keyOf('k3', null), recording('d3', null));
   });
 
-  test('done at once by many have one first', async () => {
-    const answers = await Promise.all(
-      Array.from({ length: 20 }, (_, index) => admin.rememberRequest(acme, request(`d${index}`))),
+  test('done at once by many are carried out, remembered and audited once', async () => {
+    const made = await Promise.allSettled(
+      Array.from({ length: 20 }, (_, n) => admin.createKey(acme, keyOf(`k${n}`, 'acme'), recording(`d${n}`))),
     );
-    expect(answers.filter((answer) => answer === null)).toHaveLength(1);
-    expect(new Set(answers.flatMap((answer) => (answer === null ? [] : [answer.bodyDigest]))).size).toBe(1);
+    const repeated = made.flatMap((one) => (one.status === 'rejected' ? [one.reason as RequestRepeated] : []));
+    expect(repeated).toHaveLength(19);
+    expect(new Set(repeated.map((one) => one.earlier.bodyDigest)).size).toBe(1);
+    expect(await admin.listKeys(acme, 'acme')).toHaveLength(1);
+    expect(await db.owner`select 1 from audit_log`).toHaveLength(1);
+  });
+
+  test('are neither audited nor remembered if the change fails, and the change is not made if they cannot be', async () => {
+    await admin.createKey(acme, keyOf('k1', 'acme'));
+    await expect(admin.createKey(acme, keyOf('k1', 'acme'), recording('d1'))).rejects.toMatchObject({ code: '23505' });
+    expect(await admin.revokeKey(acme, 'absent', recording('d2'))).toBe(false);
+    expect(await db.owner`select 1 from audit_log union all select 1 from requests`).toEqual([]);
+    const elsewhere = { ...recording('d3'), workspace: 'beta1' };
+    await expect(admin.revokeKey(acme, 'k1', elsewhere)).rejects.toMatchObject({ code: '42501' });
+    expect((await admin.findKey('k1'))?.revokedAt).toBeNull();
+  });
+
+  test('of freezes, replays and their wishes are audited with the change', async () => {
+    const sql = db.sql('vibn_platform');
+    const providers = createSqlProviderStore({ sql });
+    const replays = createSqlReplayStore({ sql, signals: { signal: () => undefined } });
+    await db.owner`insert into providers (provider, account) values ('gcs', 'p')`;
+    const at = { provider: 'gcs', account: 'p' };
+    const freeze = () => providers.freeze({ ...at, by: 'k', why: 'w', forMs: null }, recording('f', null));
+    await freeze();
+    expect(await providers.thaw(at, { workspace: null, audit })).toBe(true);
+    await expect(freeze()).rejects.toBeInstanceOf(RequestRepeated);
+    expect(await providers.thaw(at)).toBe(false);
+    const wish = { id: 'r1', selector: {}, ratePerSecond: 1, createdBy: 'lin1' };
+    await replays.create(wish, { workspace: null, audit });
+    await replays.setState('r1', 'cancel', { workspace: null, audit });
+    expect(await db.owner`select seq::int from audit_log where workspace = '-' order by seq`).toEqual(
+      [1, 2, 3, 4].map((seq) => ({ seq })),
+    );
   });
 });
 

@@ -127,6 +127,28 @@ describe('what a key may make', () => {
     expect((await create(input)).data).toEqual({ id: first.id, secret: null, alreadyCreated: true });
     expect((await create({ ...input, name: 'other' })).error.data.code).toBe('IDEMPOTENCY_MISMATCH');
   });
+
+  it('makes no more keys of a workspace than may hold at once, and still answers a repeat', async () => {
+    const own = await startApi({ options: { keysPerWorkspaceMax: 2 } });
+    try {
+      const make = (requestId: string) =>
+        own.call('keys.create', { workspace: 'acme', scopes: ['storage:read'], requestId });
+      const first = (await make('one')).data as { id: string };
+      expect((await make('two')).status).toBe(200);
+      expect((await make('three')).error.data).toMatchObject({
+        code: 'QUOTA_EXCEEDED',
+        allowed: { max: 2 },
+        current: 2,
+        remedy: [{ id: 'see-keys' }],
+      });
+      expect((await own.call('keys.rotate', { id: first.id })).error.data.code).toBe('QUOTA_EXCEEDED');
+      expect((await make('one')).data).toMatchObject({ alreadyCreated: true });
+      await own.call('keys.revoke', { id: first.id });
+      expect((await make('three')).status).toBe(200);
+    } finally {
+      await own.close();
+    }
+  });
 });
 
 describe('the rate of a key', () => {

@@ -6,6 +6,7 @@ import type { Clock, Rng } from '#controller/clock.ts';
 import type { AdminStore } from '#controller/store/admin-store.ts';
 import type { EngineStore } from '#controller/store/engine-store.ts';
 import type { ProviderStore } from '#controller/store/provider-store.ts';
+import type { Recording } from '#controller/store/recording.ts';
 import type { AuditEntry, Signals } from '#controller/store/resource-store.ts';
 import type { ApiKeyRow, OperationRow } from '#controller/store/rows.ts';
 import { mergeConditions } from '#resources/conditions.ts';
@@ -22,7 +23,9 @@ import { createApiOptions } from '#api/options.ts';
 import type { ApiOptions } from '#api/options.ts';
 import type { ReaderClient } from '#api/reader-client.ts';
 import { createApiServer } from '#api/server.ts';
+import { createMemoryDatabase } from '#test/simulation/memory-store/database.ts';
 import type { MemoryDatabase } from '#test/simulation/memory-store/database.ts';
+import { beginRecorded, recordedRequest } from '#test/simulation/memory-store/recording.ts';
 import { openBacking } from './api-stores.ts';
 
 /** The API over stores in memory, called as its callers do: over HTTP, injected or on a loopback port. */
@@ -33,24 +36,33 @@ const registry = createKindRegistry(kinds);
 export class MemoryAdmin implements AdminStore {
   readonly keys = new Map<string, ApiKeyRow>();
   readonly entries: { readonly workspace: string | null; readonly entry: AuditEntry }[] = [];
-  readonly requests = new Map<string, { bodyDigest: string; results: never }>();
   readonly operations: OperationRow[] = [];
   readonly looked: string[] = [];
   readonly touched: string[] = [];
   down = false;
+  /** Where it records; the stores of rows and providers may be elsewhere. */
+  readonly #db = createMemoryDatabase({ now: () => Date.now() });
+
+  #record(recording: Recording | undefined): void {
+    if (recording === undefined) return;
+    beginRecorded(this.#db, recording)();
+    this.entries.push({ workspace: recording.workspace, entry: recording.audit });
+  }
 
   async findKey(id: string) {
     this.looked.push(id);
     return this.keys.get(id) ?? null;
   }
-  async createKey(_scope: unknown, key: ApiKeyRow) {
+  async createKey(_scope: unknown, key: ApiKeyRow, recording?: Recording) {
+    this.#record(recording);
     this.keys.set(key.id, key);
   }
   async listKeys(_scope: unknown, workspace: string | null) {
     return [...this.keys.values()].filter((key) => key.workspace === workspace);
   }
-  async revokeKey(_scope: unknown, id: string) {
+  async revokeKey(_scope: unknown, id: string, recording?: Recording) {
     const key = this.keys.get(id);
+    if (key !== undefined) this.#record(recording);
     if (key !== undefined) this.keys.set(id, { ...key, revokedAt: key.revokedAt ?? Date.now() });
     return key !== undefined;
   }
@@ -61,13 +73,7 @@ export class MemoryAdmin implements AdminStore {
     this.entries.push({ workspace, entry });
   }
   async findRequest(_scope: unknown, input: Parameters<AdminStore['findRequest']>[1]) {
-    return this.requests.get(JSON.stringify([input.workspace, input.lineage, input.requestId])) ?? null;
-  }
-  async rememberRequest(_scope: unknown, input: Parameters<AdminStore['rememberRequest']>[1]) {
-    const id = JSON.stringify([input.workspace, input.lineage, input.requestId]);
-    const earlier = this.requests.get(id) ?? null;
-    if (earlier === null) this.requests.set(id, { bodyDigest: input.bodyDigest, results: input.results as never });
-    return earlier;
+    return recordedRequest(this.#db, input);
   }
   async listOperations(_scope: unknown, input: { workspace: string; uid?: string; limit: number }) {
     return this.operations.filter((one) => one.workspace === input.workspace).slice(0, input.limit);
@@ -76,7 +82,8 @@ export class MemoryAdmin implements AdminStore {
     const same = (one: OperationRow): boolean => one.uid === input.uid && one.key === input.key;
     return this.operations.find((one) => one.workspace === input.workspace && same(one)) ?? null;
   }
-  async cancelOperation() {
+  async cancelOperation(_scope: unknown, _at: unknown, recording?: Recording) {
+    this.#record(recording);
     return true;
   }
   async writePlans() {

@@ -1,5 +1,6 @@
 import type { Intent } from '#controller/contract.ts';
 import type { FiringRow } from '#controller/store/engine-store.ts';
+import type { RecordedRequest } from '#controller/store/recording.ts';
 import type { ReplayRow } from '#controller/store/replay-store.ts';
 import type { AuditEntry } from '#controller/store/resource-store.ts';
 import { dueShiftMs } from '#controller/store/rows.ts';
@@ -43,6 +44,8 @@ export interface MemoryDatabase {
   readonly firings: Map<Topic, FiringRow & { readonly nextAt: Ms }>;
   readonly replays: Map<string, MemoryReplay>;
   readonly audit: AuditEntry[];
+  /** Requests that were not of rows. */
+  readonly recorded: Map<string, RecordedRequest>;
 }
 
 export interface RetainedRow {
@@ -135,6 +138,7 @@ export function createMemoryDatabase(options: { now: () => Ms; committed?: (shar
     firings: new Map(),
     replays: new Map(),
     audit: [],
+    recorded: new Map(),
   };
 }
 

@@ -3,6 +3,7 @@ import type { ProviderRow } from '#controller/store/rows.ts';
 import { topic } from '#resources/topic.ts';
 import type { MemoryDatabase } from './database.ts';
 import { askFiring, claimOne } from './engine-store.ts';
+import { beginRecorded } from './recording.ts';
 
 interface Account {
   readonly provider: string;
@@ -44,11 +45,14 @@ function createBreakerMethods(db: MemoryDatabase): BreakerMethods {
       const row = providerRow(db, input);
       store(db, { ...row, blockedUntil: Math.max(row.blockedUntil ?? 0, db.now() + input.forMs) });
     },
-    async freeze(input) {
+    async freeze(input, recording) {
+      const record = beginRecorded(db, recording);
       const until = input.forMs === null ? null : db.now() + input.forMs;
       store(db, { ...providerRow(db, input), frozen: { by: input.by, why: input.why, until } });
+      record();
     },
-    async thaw(input) {
+    async thaw(input, recording) {
+      beginRecorded(db, recording)();
       const row = providerRow(db, input);
       if (row.frozen === null) return false;
       store(db, { ...row, frozen: null });

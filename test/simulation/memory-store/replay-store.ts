@@ -3,6 +3,7 @@ import type { ResourceRow } from '#resources/resource.ts';
 import { shardCount } from '#resources/shard.ts';
 import { dueShiftMs } from '#controller/store/rows.ts';
 import { shardTables, type MemoryDatabase, type MemoryReplay, type MemoryReplayItem } from './database.ts';
+import { beginRecorded } from './recording.ts';
 import { matches } from './resource-store.ts';
 
 /** ReplayStore over a MemoryDatabase. */
@@ -14,10 +15,12 @@ type WishMethods = Pick<ReplayStore, 'create' | 'get' | 'list' | 'setState'>;
 
 function createWishMethods(db: MemoryDatabase): WishMethods {
   return {
-    async create({ id, selector, ratePerSecond, createdBy, requestId }) {
+    async create({ id, selector, ratePerSecond, createdBy, requestId }, recording) {
+      const record = beginRecorded(db, recording);
       const same = [...db.replays.values()].find(
         (one) => requestId !== undefined && one.requestId === requestId && one.row.createdBy === createdBy,
       );
+      record();
       if (same !== undefined) return replayRow(same);
       const times = { createdAt: db.now(), finishedAt: null };
       const made: MemoryReplay = {
@@ -46,7 +49,8 @@ function createWishMethods(db: MemoryDatabase): WishMethods {
     async list(limit) {
       return [...db.replays.values()].toReversed().slice(0, limit).map(replayRow);
     },
-    async setState(id, wish) {
+    async setState(id, wish, recording) {
+      beginRecorded(db, recording)();
       const replay = db.replays.get(id);
       if (replay === undefined) return null;
       const changed = wished(replay, wish, db.now());

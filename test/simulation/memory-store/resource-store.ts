@@ -14,6 +14,7 @@ import type { ResourceKey, ResourceRow } from '#resources/resource.ts';
 import { shardOf } from '#resources/shard.ts';
 import { topic } from '#resources/topic.ts';
 import { isOpen } from './intents.ts';
+import { beginRecorded } from './recording.ts';
 import { append, fireTopics, rowByKey, shardTables, type MemoryDatabase, type Shard } from './database.ts';
 import { applyWrites, mutationSnapshot, viewOf } from './writes.ts';
 
@@ -32,7 +33,8 @@ function createWriteMethods(db: MemoryDatabase): Pick<ResourceStore, 'mutate' | 
       if (!sees(input.scope, input.workspace)) throw new Error('new row violates row-level security policy');
       return mutate(db, shardTables(db, shardOf(input.workspace)), input);
     },
-    async decide(scope, { key, decision }) {
+    async decide(scope, { key, decision, recording }) {
+      const record = beginRecorded(db, recording);
       const tables = shardTables(db, shardOf(key.workspace));
       const row = sees(scope, key.workspace) ? rowByKey(tables, key) : undefined;
       const ofEffect = row === undefined ? [] : (tables.intents.get(row.uid) ?? []);
@@ -41,6 +43,7 @@ function createWriteMethods(db: MemoryDatabase): Pick<ResourceStore, 'mutate' | 
       );
       const underWay = open.some((intent) => isOpen(intent) && !isUnknown(intent, db.now()));
       if (row === undefined || open.length === 0 || underWay) return false;
+      record();
       append(tables.decisions, row.uid, { ...decision, at: db.now() });
       tables.version += 1;
       fireTopics(db, tables, { topics: [topic.decision(row.uid)], version: tables.version });
