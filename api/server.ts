@@ -27,7 +27,7 @@ import { requirePlatform } from './scopes.ts';
 import { createRowLooks } from './shared-looks.ts';
 import { createParkedWaits } from './waits/parked-waits.ts';
 import { createWaitDoor } from './waits/wait-door.ts';
-import type { WaitReply } from './waits/wait-door.ts';
+import type { WaitDoorDeps } from './waits/wait-door.ts';
 
 /**
  * Bytes to a call with a principal, within limits.
@@ -195,10 +195,9 @@ interface TrpcInput {
 function addTrpc(server: FastifyInstance, { deps, router, calls }: TrpcInput): void {
   const { auth, options, clock } = deps;
   const limiter = createRateLimiter({ clock, options });
-  const refuse = (error: unknown, request: FastifyRequest): WaitReply => {
-    const place = { traceId: request.id, procedure: procedureOf(request) };
-    logUnexpected(deps, error, place);
-    const wire = toWireError(error, place);
+  const refuse: WaitDoorDeps['refuse'] = (error, at) => {
+    logUnexpected(deps, error, at);
+    const wire = toWireError(error, at);
     return { status: wire.data.httpStatus, headers: retryAfter(wire.data), body: JSON.stringify({ error: wire }) };
   };
   const door = createWaitDoor({ router, waits: deps.waits, refuse, closed: calls.closed });
@@ -210,8 +209,8 @@ function addTrpc(server: FastifyInstance, { deps, router, calls }: TrpcInput): v
     limiter.take(caller.principal.keyId, caller.ratePerSecond, call.procedures.length);
     const text = request.method === 'GET' ? (url.searchParams.get('input') ?? '') : textOf(request.body);
     checkInput(text, call, options);
-    if (!call.batch && door.takes(request, path)) {
-      await door.enter(request, reply, { caller, text });
+    if (door.takes(request, call)) {
+      door.enter(request, reply, { caller, call, text });
       return reply;
     }
     const signal = calls.open(request, reply);

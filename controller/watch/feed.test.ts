@@ -113,3 +113,57 @@ describe('a place in the feed', () => {
     expect(listeners.size).toBe(0);
   });
 });
+
+describe('reads of the feed', () => {
+  const page = (version: number): ChangePage => ({ changes: [], full: false, version, trimmedThrough: 0 });
+  const bench = () => {
+    const reads: PromiseWithResolvers<ChangePage>[] = [];
+    const { clock } = handClock();
+    const feed = createFeed({
+      store: {
+        changes() {
+          const read = Promise.withResolvers<ChangePage>();
+          reads.push(read);
+          return read.promise;
+        },
+      },
+      signals: { signal: () => undefined, onSignal: () => () => undefined },
+      clock,
+      options: { feedPollMs: 1_000, feedGapMs: 20, changesPageMax: 500 },
+    });
+    return { feed, reads };
+  };
+  const acme = { workspace: 'acme' };
+
+  it('are one for all who ask for the same page while one is under way, and read after they asked (F4)', async () => {
+    const { feed, reads } = bench();
+    const first = feed.read(acme, 'acme', 1);
+    const others = [feed.read(acme, 'acme', 1), feed.read(acme, 'acme', 1)];
+    reads[0]?.resolve(page(1));
+    expect((await first).version).toBe(1);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(reads).toHaveLength(2);
+    reads[1]?.resolve(page(2));
+    expect((await Promise.all(others)).map((one) => one.version)).toEqual([2, 2]);
+    void feed.read(acme, 'acme', 1);
+    expect(reads).toHaveLength(3);
+  });
+
+  it('are never shared between scopes, workspaces or versions', () => {
+    const { feed, reads } = bench();
+    for (const scope of [acme, 'platform'] as const) {
+      for (const workspace of ['acme', 'beta']) for (const version of [1, 2]) void feed.read(scope, workspace, version);
+    }
+    expect(reads).toHaveLength(8);
+  });
+
+  it('go on after one that failed', async () => {
+    const { feed, reads } = bench();
+    const [first, second] = [feed.read(acme, 'acme', 1), feed.read(acme, 'acme', 1)];
+    reads[0]?.reject(new Error('no database'));
+    await expect(first).rejects.toThrow('no database');
+    await new Promise((resolve) => setImmediate(resolve));
+    reads[1]?.resolve(page(3));
+    expect((await second).version).toBe(3);
+  });
+});
