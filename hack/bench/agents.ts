@@ -11,6 +11,8 @@ import type { BenchDatabase } from './server.ts';
 /** An API in a process of its own, and agents that call it over HTTP, each with the key of its workspace. */
 export interface Agents {
   readonly api: Child;
+  /** The header that names the key of a workspace. */
+  authorization(workspace: string): string;
   /** Calls a procedure of a workspace; answers the ms it took. Throws for any answer but 200. */
   call(workspace: string, procedure: string, input: object): Promise<number>;
   stop(): Promise<void>;
@@ -26,10 +28,12 @@ export async function startAgents(
   const platformUrl = db.urlOf('vibn_platform');
   const api = await startChild({ role: 'api', url: db.urlOf('vibn_api'), platformUrl, keyHmacSecret });
   const agent = new Agent({ keepAlive: true, maxSockets: connections, scheduling: 'fifo' });
+  const authorization = (workspace: string): string => `Bearer ${keys.get(workspace) ?? ''}`;
   return {
     api,
+    authorization,
     call: (workspace, procedure, input) =>
-      post(agent, { port: api.port, key: keys.get(workspace) ?? '', procedure, input }),
+      post(agent, { port: api.port, authorization: authorization(workspace), procedure, input }),
     stop: async () => {
       agent.destroy();
       await api.stop();
@@ -72,16 +76,16 @@ async function makeKeys(
 
 interface Post {
   readonly port: number;
-  readonly key: string;
+  readonly authorization: string;
   readonly procedure: string;
   readonly input: object;
 }
 
-function post(agent: Agent, { port, key, procedure, input }: Post): Promise<number> {
+function post(agent: Agent, { port, authorization, procedure, input }: Post): Promise<number> {
   const begun = performance.now();
   const body = JSON.stringify(input);
   const headers = {
-    authorization: `Bearer ${key}`,
+    authorization,
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(body),
   };

@@ -13,4 +13,5 @@ import type { RoleInput } from './child.ts';
 const role = process.argv[2] === '--role' ? (JSON.parse(process.argv[3] ?? '') as RoleInput) : null;
 if (role === null) await (await import('./run.ts')).run(process.argv.slice(2));
 else if (role.role === 'api') await (await import('./role-api.ts')).runApi(role);
+else if (role.role === 'bare-http') (await import('./role-bare-http.ts')).runBareHttp();
 else await (await import('./role-controller.ts')).runController(role);
