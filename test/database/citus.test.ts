@@ -87,13 +87,18 @@ describe('on a cluster', () => {
     expect(await distribute({ url: db.ownerUrl })).toEqual([]);
   });
 
-  test('a shard that lost its wall is found', async ({ skip }) => {
+  test.for([
+    [
+      'without row-level security',
+      'alter table %s no force row level security',
+      'alter table %s force row level security',
+    ],
+    ['with a policy of their own: hole', 'create policy hole on %s to vibn_api using (true)', 'drop policy hole on %s'],
+  ])('shards %s are found', async ([said = '', open = '', close = ''], { skip }) => {
     if (!onCitus()) return skip(why);
-    const wall = async (words: string): Promise<void> =>
-      void (await db.owner`select run_command_on_placements('work', ${`alter table %s ${words} row level security`})`);
-    await wall('no force');
-    await expect(distribute({ url: db.ownerUrl })).rejects.toThrow('without row-level security');
-    await wall('force');
+    await db.owner`select run_command_on_placements('work', ${open})`;
+    await expect(distribute({ url: db.ownerUrl })).rejects.toThrow(said.split(': ').at(-1));
+    await db.owner`select run_command_on_placements('work', ${close})`;
   });
 
   test('a table without a placement is refused by name', async ({ skip }) => {
