@@ -268,6 +268,9 @@ export function resourceContract(makeStores: MakeStores): void {
       expect(await names({ owner: a })).toEqual(['b']);
       expect(await names({ condition: { type: 'Ready', status: 'False' } })).toEqual(['a']);
       expect(await names({ condition: { type: 'Ready', reason: 'Available' } })).toEqual([]);
+      await edit(stores(), { uid: a, name: 'a' }, { next: true });
+      expect(await names({ condition: { type: 'Ready', status: 'False' } })).toEqual([]);
+      expect(await names({ condition: { type: 'Ready', reason: 'NotYetReconciled' } })).toContain('a');
     });
   });
 

@@ -11,6 +11,7 @@ import type {
 } from '#controller/store/resource-store.ts';
 import type { Intent } from '#controller/contract.ts';
 import type { ResourceKey, ResourceRow } from '#resources/resource.ts';
+import { projectConditions } from '#resources/conditions.ts';
 import { shardOf } from '#resources/shard.ts';
 import { topic } from '#resources/topic.ts';
 import { isOpen } from './intents.ts';
@@ -116,7 +117,7 @@ function createReadMethods(db: MemoryDatabase): ReadMethods {
 function list(db: MemoryDatabase, scope: Scope, query: ListQuery): ListPage {
   const shards = query.workspace === undefined ? [...db.shards.values()] : [shardTables(db, shardOf(query.workspace))];
   const found = shards.flatMap((tables) =>
-    [...tables.rows.values()].filter((row) => sees(scope, row.workspace) && matches(row, query)),
+    [...tables.rows.values()].filter((row) => sees(scope, row.workspace) && matches(shown(tables, row), query)),
   );
   const { after } = query;
   const rest = after === undefined ? found : found.filter((row) => compareKeys(row, after) > 0);
@@ -133,7 +134,12 @@ function compareKeys(a: ResourceKey, b: ResourceKey): number {
   return 0;
 }
 
-/** Whether a row is in a selection. Conditions are compared as stored. */
+/** A row with its conditions as everybody is shown them. */
+function shown(tables: Shard, row: ResourceRow): ResourceRow {
+  return { ...row, conditions: projectConditions(viewOf(tables, row)) };
+}
+
+/** Whether a row is in a selection, by the conditions it is given with. */
 export function matches(row: ResourceRow, query: Omit<ListQuery, 'limit' | 'after'>): boolean {
   if (query.workspace !== undefined && row.workspace !== query.workspace) return false;
   if (query.kind !== undefined && row.kind !== query.kind) return false;
