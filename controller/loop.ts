@@ -30,24 +30,30 @@ export interface LoopDeps {
   readonly metrics: Metrics;
 }
 
-/** Runs until the wake is stopped. Passes under way go on. */
+/** Runs until the wake is stopped and the claims under way have ended. Passes under way go on. */
 export async function runLoop(deps: LoopDeps): Promise<void> {
+  const claiming = new Set<Promise<void>>();
   for (let shards = await deps.wake.next(); shards !== null; shards = await deps.wake.next()) {
     deps.claimer.note(shards);
-    await claimDue(deps).catch((error: unknown) => {
-      deps.finish.pass.log.warn({ error }, 'Rows could not be claimed; the next poll tries again');
-    });
+    for (let lane = claiming.size; lane < deps.finish.pass.options.claimsAtOnce; lane += 1) {
+      const claimed = claimDue(deps).finally(() => claiming.delete(claimed));
+      claiming.add(claimed);
+    }
   }
+  await Promise.all(claiming);
 }
 
+/** Claims, one after the other, until nothing is left to claim or no slot to claim it for. Never rejects. */
 async function claimDue(deps: LoopDeps): Promise<void> {
-  for (let batch = await next(deps); batch !== null; batch = await next(deps)) {
+  const { claimer, inFlight, wake, finish } = deps;
+  const start = (batch: Batch): void => {
     for (const claimed of batch.claimed) startPass(deps, { claimed, batch, probe: false });
+  };
+  try {
+    while (!wake.isStopped() && (await claimer.next(inFlight, start)) !== null);
+  } catch (error) {
+    finish.pass.log.warn({ error }, 'Rows could not be claimed; the next poll tries again');
   }
-}
-
-async function next({ claimer, inFlight, wake }: LoopDeps): Promise<Batch | null> {
-  return wake.isStopped() ? null : claimer.next(inFlight);
 }
 
 export interface Start {
@@ -77,7 +83,7 @@ export function startPass(deps: LoopDeps, start: Start): void {
     .finally(() => {
       lease.drop();
       deps.inFlight.remove(pass);
-      if (deps.claimer.hasMore()) deps.wake.poke([]);
+      if (deps.claimer.hasMore()) deps.wake.freed();
     });
 }
 

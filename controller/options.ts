@@ -19,8 +19,10 @@ export type Budget = z.output<typeof budgetSchema>;
 
 /** Claims, passes, settles (architecture §5; the numbers are argued there). */
 const engine = z.strictObject({
-  /** Passes at once in this process. */
-  slots: count(64, 1, 1_000),
+  /** Passes at once in this process. Claims are of half of them at most: with 64, statements of 31 rows cost twice as much a row. */
+  slots: count(256, 1, 1_000),
+  /** Claims under way at once, of different shards. */
+  claimsAtOnce: count(2, 1, 8),
   leaseMs: ms(15_000, 1_000, 120_000),
   renewEveryMs: ms(5_000, 100, 60_000),
   /** Longest pass, unless the kind's longest call + 30 s is more. */

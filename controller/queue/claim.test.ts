@@ -6,7 +6,7 @@ import type { Claim, Fence } from '#controller/store/rows.ts';
 import { createVirtualClock } from '#controller/testing.ts';
 import { makeRow } from '#resources/testing.ts';
 import { createClaimer } from './claim.ts';
-import type { InFlight } from './claim.ts';
+import type { Batch, InFlight } from './claim.ts';
 
 /** Shards with so many due rows each; claims take them. */
 function createBench(due: Record<number, number>, slots = 8) {
@@ -149,6 +149,49 @@ describe('claim', () => {
     claimer.note([1]);
     await claimer.next(busy({ 1: { acme: 3 } }));
     expect(asked).toEqual([{ shard: 1, limit: 5, perWorkspaceMax: 1 }]);
+  });
+
+  it('counts slots as taken that claims under way may fill, until their rows are in flight', async () => {
+    const { claimer, asked } = createBench({ 1: 100, 2: 100, 3: 100 });
+    claimer.note([1, 2, 3]);
+    const running = busy({ 9: { other: 2 } });
+    let inFlight = 2;
+    const idle: InFlight = {
+      get count() {
+        return inFlight;
+      },
+      ofShard: (shard) => running.ofShard(shard),
+    };
+    const start = (batch: Batch): void => {
+      inFlight += batch.claimed.length;
+    };
+    await Promise.all([claimer.next(idle, start), claimer.next(idle, start), claimer.next(idle, start)]);
+    expect([asked.map(({ shard, limit }) => [shard, limit]), inFlight]).toEqual([
+      [
+        [1, 4],
+        [2, 2],
+      ],
+      8,
+    ]);
+  });
+
+  it('makes one claim of a shard at a time', async () => {
+    const { claimer, asked } = createBench({ 1: 100 });
+    claimer.note([1]);
+    const first = claimer.next(busy());
+    claimer.note([1]);
+    expect(await claimer.next(busy())).toBeNull();
+    await first;
+    expect(asked).toHaveLength(1);
+    expect(claimer.hasMore()).toBe(true);
+  });
+
+  it('looks at a shard that was noted while it waited for an empty one', async () => {
+    const { claimer } = createBench({ 1: 0, 2: 1 });
+    claimer.note([1]);
+    const found = claimer.next(busy());
+    claimer.note([2]);
+    expect((await found)?.claimed).toHaveLength(1);
   });
 
   it('leaves out rows that went between the claim and the read', async () => {

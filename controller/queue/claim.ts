@@ -7,9 +7,10 @@ import type { Claim, PassRow } from '#controller/store/rows.ts';
 
 /**
  * Takes due rows up to the free slots (architecture §5, Leases, fairness). A claim drains one shard and rotates, since the size of a
- * batch is everything; a second statement then reads the rows in a fresh snapshot.
+ * batch is everything; a second statement then reads the rows in a fresh snapshot. Several claims of different shards may be under way:
+ * one after the other, the process was idle for half of its time.
  *
- * 1. Never more than there are free slots; a claim under way is never cancelled.
+ * 1. Never more than there are free slots, those counted as taken that claims under way may fill; a claim under way is never cancelled.
  * 2. A shard is asked until it gives no more than one row: a claim looks at two rows at least of each workspace, and at few more where
  *    many workspaces have rows under way, so that less than was asked for is not yet all that is due.
  * 3. While another shard or workspace waits, none has more than half of the slots.
@@ -23,8 +24,11 @@ export interface Claimer {
   urge(shards: readonly number[]): void;
   /** Whether some shard may still have due rows. */
   hasMore(): boolean;
-  /** One claim: the rows of one shard, with their snapshot; null: nothing to claim, or no slot. Rejects if the store does. */
-  next(inFlight: InFlight): Promise<Batch | null>;
+  /**
+   * One claim: the rows of one shard, with their snapshot; null: nothing to claim, or no slot. Rejects if the store does. `start` puts the
+   * rows in flight, before the slots they were claimed for are counted again.
+   */
+  next(inFlight: InFlight, start?: (batch: Batch) => void): Promise<Batch | null>;
 }
 
 /** What this process is working on. */
@@ -65,12 +69,16 @@ export function createClaimer(input: ClaimerInput): Claimer {
   const { options } = input;
   const shards = new Set<number>();
   const urged = new Set<number>();
+  /** Rows that the claims under way may take, by shard: one claim of a shard at a time. */
+  const underWay = new Map<number, number>();
   let urgedLast = false;
   /** The shards in the order of their turn. */
   const line = (): readonly number[] => {
-    const [next, ...rest] = Array.from(shards).filter((shard) => !urged.has(shard));
-    if (next === undefined) return Array.from(urged);
-    return urgedLast ? [next, ...urged, ...rest] : [...urged, next, ...rest];
+    const waiting = Array.from(shards).filter((shard) => !underWay.has(shard));
+    const first = waiting.filter((shard) => urged.has(shard));
+    const [next, ...rest] = waiting.filter((shard) => !urged.has(shard));
+    if (next === undefined) return first;
+    return urgedLast ? [next, ...first, ...rest] : [...first, next, ...rest];
   };
   const half = Math.max(1, Math.ceil(options.slots / 2));
   return {
@@ -84,27 +92,42 @@ export function createClaimer(input: ClaimerInput): Claimer {
       }
     },
     hasMore: () => shards.size > 0,
-    async next(inFlight) {
-      for (const shard of line()) {
-        const free = options.slots - inFlight.count;
+    async next(inFlight, start = () => undefined) {
+      const tried = new Set<number>();
+      for (;;) {
+        // Asked anew each time: shards come and go while an empty one is waited for.
+        const shard = line().find((one) => !tried.has(one));
+        const free = options.slots - inFlight.count - sum(underWay.values());
+        if (shard === undefined || free <= 0) return null;
+        tried.add(shard);
         const running = [...inFlight.ofShard(shard).values()];
-        const inShard = running.reduce((sum, count) => sum + count, 0);
-        const limit = shards.size > 1 ? Math.min(free, half - inShard) : free;
+        const isAlone = shards.size === 1 && underWay.size === 0;
+        const limit = isAlone ? free : Math.min(free, half - sum(running));
         if (limit <= 0) continue;
         const perWorkspaceMax = Math.max(1, half - Math.max(0, ...running));
         // To the end of the line, and out of it before the statement: a shard noted while it runs is looked at again.
         shards.delete(shard);
         urgedLast = urged.delete(shard);
-        const batch = await claimShard(input, { shard, limit, perWorkspaceMax }).catch((error: unknown) => {
+        underWay.set(shard, limit);
+        try {
+          const batch = await claimShard(input, { shard, limit, perWorkspaceMax });
+          if (batch.more) shards.add(shard);
+          if (batch.claimed.length === 0) continue;
+          start(batch);
+          return batch;
+        } catch (error) {
           shards.add(shard);
           throw error;
-        });
-        if (batch.more) shards.add(shard);
-        if (batch.claimed.length > 0) return batch;
+        } finally {
+          underWay.delete(shard);
+        }
       }
-      return null;
     },
   };
+}
+
+function sum(counts: Iterable<number>): number {
+  return Array.from(counts).reduce((total, count) => total + count, 0);
 }
 
 async function claimShard(

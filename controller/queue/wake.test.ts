@@ -135,6 +135,20 @@ describe('wake', () => {
     expect(answers).toEqual([[9], [8]]);
   });
 
+  it('looks once for all slots that come free together', async () => {
+    const { wake, clock, answers, start } = createBench();
+    await start();
+    wake.freed();
+    wake.freed();
+    await Promise.resolve();
+    wake.freed();
+    await clock.advance(0);
+    expect(answers).toEqual([[]]);
+    wake.freed();
+    await clock.advance(0);
+    expect(answers).toEqual([[], []]);
+  });
+
   it('looks again after a settle if a signal came while the row was held, and only then', async () => {
     const { wake, clock, answers, signal, start } = createBench();
     await start();

@@ -18,8 +18,10 @@ import type { Signals } from '#controller/store/resource-store.ts';
 export interface Wake {
   /** Resolves with shards that may have due rows, as soon as there is a reason to look; null once stopped. */
   next(): Promise<readonly number[] | null>;
-  /** Something is due at once in these shards, or (with none) a slot came free. */
+  /** Something is due at once in these shards, or (with none) may be anywhere. */
   poke(shards: readonly number[]): void;
+  /** A slot came free: looks when all that come free with it have done so, since one claim of many rows costs little more than of one. */
+  freed(): void;
   /** A row of the shard was settled and is due in that many ms: at once, or before the next poll would notice. */
   due(shard: number, inMs: number): void;
   /** Rows of the shard were settled: looks again if a signal came meanwhile. */
@@ -86,23 +88,12 @@ export function createWake(input: WakeInput): Wake {
       bell.ring();
     });
   };
-  const alarms = new Set<string>();
-  const due = (shard: number, inMs: number): void => {
-    if (inMs <= 0) return poke([shard]);
-    if (inMs > options.pollMs) return;
-    // One alarm for all rows of a shard that fall due together.
-    const at = Math.ceil((clock.monotonic() + inMs) / alarmEveryMs) * alarmEveryMs;
-    const alarm = `${shard}/${at}`;
-    if (alarms.has(alarm)) return;
-    alarms.add(alarm);
-    clock.after(at - clock.monotonic(), () => {
-      alarms.delete(alarm);
-      poke([shard]);
-    });
-  };
+  const due = createAlarms(input, poke);
+  const freed = createGathered(clock, () => bell.ring());
   return {
     poke,
     due,
+    freed,
     isStopped: () => stopped,
     async next() {
       if (!stopped) await bell.rung();
@@ -121,6 +112,36 @@ export function createWake(input: WakeInput): Wake {
       cancelPoll();
       bell.ring();
     },
+  };
+}
+
+/** One alarm for all rows of a shard that fall due together. */
+function createAlarms({ clock, options }: WakeInput, poke: (shards: readonly number[]) => void): Wake['due'] {
+  const alarms = new Set<string>();
+  return (shard, inMs) => {
+    if (inMs <= 0) return poke([shard]);
+    if (inMs > options.pollMs) return;
+    const at = Math.ceil((clock.monotonic() + inMs) / alarmEveryMs) * alarmEveryMs;
+    const alarm = `${shard}/${at}`;
+    if (alarms.has(alarm)) return;
+    alarms.add(alarm);
+    clock.after(at - clock.monotonic(), () => {
+      alarms.delete(alarm);
+      poke([shard]);
+    });
+  };
+}
+
+/** Calls once for all that ask in the same turn of the event loop. */
+function createGathered(clock: Clock, call: () => void): () => void {
+  let asked = false;
+  return () => {
+    if (asked) return;
+    asked = true;
+    clock.after(0, () => {
+      asked = false;
+      call();
+    });
   };
 }
 
