@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CommitUnknown } from '#controller/store/sql-errors.ts';
 import { createSqlAdminStore } from '#controller/store/sql-admin-store.ts';
+import { RequestRepeated } from '#controller/store/recording.ts';
 import type { AdminStore } from '#controller/store/admin-store.ts';
 import type { AuditEntry } from '#controller/store/resource-store.ts';
 import type { Claim } from '#controller/store/rows.ts';
@@ -153,14 +154,6 @@ const cases: Readonly<Record<string, Case<unknown>>> = {
     prepare: async () => fresh(),
     act: (op) => insisting(() => admin.audit('platform', 'acme', { ...auditEntry, procedure: op })),
     effect: (op) => count('audit_log where procedure = $1', op),
-  }),
-  'a remembered request': caseOf({
-    prepare: async () => fresh(),
-    act: (requestId) =>
-      insisting(() =>
-        admin.rememberRequest('platform', { workspace: 'acme', lineage: 'l', requestId, bodyDigest: 'd', results: [] }),
-      ),
-    effect: (requestId) => count('requests where request_id = $1', requestId),
   }),
   'a claim': caseOf({
     prepare: declared,

@@ -238,7 +238,8 @@ describe('a procedure whose statements fail at first', () => {
   });
 
   test('has made each statement of the API fail in some way', () => {
-    expect([...askedByApi].filter((name) => !injector.suffered.has(name))).toEqual([]);
+    const asked = [...askedByApi].filter((name) => statements.has(name));
+    expect(asked.filter((name) => !injector.suffered.has(name))).toEqual([]);
     expect(statuses.get(200)).toBeGreaterThan(50);
   });
 });
