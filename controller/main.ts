@@ -8,6 +8,7 @@ import { createEngine } from './engine.ts';
 import { createMetrics } from './metrics.ts';
 import { createPrivateServer } from './process/private-server.ts';
 import { runRole } from './process/run-role.ts';
+import { ping } from './store/queries/ping.ts';
 import { createSqlEngineStore } from './store/sql-engine-store.ts';
 import { createSqlProviderStore } from './store/sql-provider-store.ts';
 import { createSqlReplayStore } from './store/sql-replay-store.ts';
@@ -51,7 +52,7 @@ await runRole({
       clock,
       log,
       metrics,
-      ready: async () => void (await store.nextDueInMs()),
+      ready: async () => void (await ping(sql)),
     });
     const running = { name: 'engine', start: () => engine.start(), stop: () => engine.stop() };
     return config.port === 0 ? [service, running] : [service, server, running];

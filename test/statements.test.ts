@@ -34,7 +34,6 @@ const tenantTables =
 /** Statements that ask all shards, each at most about once a second or for a platform key, and why. */
 const crossShard: Readonly<Record<string, string>> = {
   due_shards: 'the poll of idle workers',
-  next_due: 'how long an idle worker may sleep',
   draining_shards: 'the engine task that drains topics',
   listening_shards: 'where a topic that spans shards has listeners',
   count_materialized: 'the base of the 1 % brake',

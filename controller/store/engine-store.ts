@@ -35,8 +35,6 @@ export interface EngineStore {
    * Sets lease_until, holder, epoch + 1; a row whose holder was still set stores the old lease's end in taken_over_at.
    */
   claim(input: ClaimInput): Promise<readonly Claim[]>;
-  /** ms until the earliest future due_at of any shard, or null: how long an idle worker may sleep without a wake. */
-  nextDueInMs(): Promise<number | null>;
   /** One fresh snapshot of claimed rows. Rows that are gone are missing. */
   readRows(shard: number, uids: readonly string[]): Promise<Snapshot>;
   /** A row by key with the shard's version of the same snapshot. Serves ctx.read. */

@@ -4,7 +4,6 @@ import { dueShards } from './engine/due-shards.ts';
 import { extendLease } from './engine/extend-lease.ts';
 import { listRows } from './engine/list-rows.ts';
 import { leaseMarginMs, type SqlEngineStoreOptions } from './engine/options.ts';
-import { nextDue } from './engine/next-due.ts';
 import { readJournal } from './engine/read-journal.ts';
 import { readKey } from './engine/read-key.ts';
 import { readOperation } from './engine/read-operation.ts';
@@ -33,7 +32,7 @@ export function createSqlEngineStore(options: SqlEngineStoreOptions): EngineStor
   };
 }
 
-type Claims = Pick<EngineStore, 'dueShards' | 'claim' | 'nextDueInMs' | 'renew' | 'extend' | 'release'>;
+type Claims = Pick<EngineStore, 'dueShards' | 'claim' | 'renew' | 'extend' | 'release'>;
 
 function createClaims({ sql, signals }: SqlEngineStoreOptions): Claims {
   return {
@@ -46,9 +45,6 @@ function createClaims({ sql, signals }: SqlEngineStoreOptions): Claims {
       return rows.map(({ uid, workspace, kind, epoch, wake_seq: wakeSeq, claimed_at: claimedAt }) => {
         return { shard, uid, workspace, kind, epoch, wakeSeq, claimedAt };
       });
-    },
-    async nextDueInMs() {
-      return (await nextDue(sql))[0]?.in_ms ?? null;
     },
     async renew({ shard, holder, uids, leaseMs }) {
       if (uids.length === 0) return [];

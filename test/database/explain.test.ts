@@ -8,7 +8,6 @@ import { dueShards } from '#controller/store/engine/due-shards.ts';
 import { extendLease } from '#controller/store/engine/extend-lease.ts';
 import { fireTopics } from '#controller/store/engine/fire-topics.ts';
 import { markSending } from '#controller/store/engine/mark-sending.ts';
-import { nextDue } from '#controller/store/engine/next-due.ts';
 import { readKey } from '#controller/store/engine/read-key.ts';
 import { readRows } from '#controller/store/engine/read-rows.ts';
 import { removalLook } from '#controller/store/engine/removal-look.ts';
@@ -104,7 +103,6 @@ const doc = `'{"uid":"acme-000001","epoch":1,"holder":"h","listeners":["a:b"],"f
 const hot: Record<string, readonly [query: { readonly statement: StatementText }, args: readonly string[]]> = {
   claim_rows: [claimRows, [s, `'h'`, '64', '32', '15000', `'{Bucket}'`]],
   due_shards: [dueShards, []],
-  next_due: [nextDue, []],
   read_rows: [readRows, [s, uids]],
   read_key: [readKey, [s, `'acme'`, `'Bucket'`, `'row-1'`]],
   renew_leases: [renewLeases, [s, `'h'`, uids, '15000']],

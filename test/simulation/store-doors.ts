@@ -3,7 +3,6 @@ import type { Send } from './effects.ts';
 /** Methods that change nothing: a crash at one of them is a crash between two writes. */
 const reads: ReadonlySet<string> = new Set([
   'dueShards',
-  'nextDueInMs',
   'readRows',
   'readKey',
   'listRows',

@@ -27,7 +27,6 @@ export async function allStatements(): Promise<readonly FoundStatement[]> {
 /** Reads over all shards. None of them writes a sharded table, and none of them is part of a pass. */
 export const acrossShards: Readonly<Record<string, string>> = {
   due_shards: 'the poll of an idle worker: one index probe a shard',
-  next_due: 'how long an idle worker may sleep: one index probe a shard',
   draining_shards: 'an engine task, over a partial index that is mostly empty',
   listening_shards: 'where a probe of an open breaker may look: one index probe a shard',
   count_materialized: 'the base of a brake, asked only before a re-create',

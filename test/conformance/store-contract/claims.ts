@@ -113,15 +113,6 @@ export function claimContract(makeStores: MakeStores): void {
       await claim(stores(), uid, 'worker-b');
       expect((await read(stores(), uid)).work.takenOverAt).toBeNull();
     });
-
-    test('an idle worker learns when the next row is due', async () => {
-      expect(await stores().engine.nextDueInMs()).toBeNull();
-      const uid = await declare(stores(), 'a');
-      await pass(stores(), uid, { dueInMs: 90_000 });
-      const inMs = await stores().engine.nextDueInMs();
-      expect(inMs).toBeGreaterThan(60_000);
-      expect(inMs).toBeLessThanOrEqual(90_000);
-    });
   });
 
   describe('lease', () => {

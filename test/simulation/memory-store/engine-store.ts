@@ -34,7 +34,7 @@ function isClaimable(work: MemoryWork, now: number): boolean {
   return work.dueAt <= now && (work.leaseUntil === null || work.leaseUntil <= now);
 }
 
-type ClaimMethods = Pick<EngineStore, 'dueShards' | 'claim' | 'nextDueInMs' | 'renew'>;
+type ClaimMethods = Pick<EngineStore, 'dueShards' | 'claim' | 'renew'>;
 
 function createClaimMethods(db: MemoryDatabase): ClaimMethods {
   return {
@@ -46,14 +46,6 @@ function createClaimMethods(db: MemoryDatabase): ClaimMethods {
     async claim(input) {
       const tables = shardTables(db, input.shard);
       return fairly(tables, db.now(), input).map(([uid, work]) => claimOne(db, tables, { uid, work, ...input }));
-    },
-    async nextDueInMs() {
-      const now = db.now();
-      let next = Infinity;
-      for (const tables of db.shards.values()) {
-        for (const { dueAt } of tables.work.values()) if (dueAt > now && dueAt < next) next = dueAt;
-      }
-      return next === Infinity ? null : next - now;
     },
     async renew({ shard, holder, uids, leaseMs }) {
       const tables = shardTables(db, shard);

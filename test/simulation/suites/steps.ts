@@ -83,7 +83,7 @@ function changeOfMind(world: World, scenario: Scenario): Begun {
 
 /** Background loops of an engine: a crash there is a crash between passes. */
 const background =
-  /^(replays\.|providers\.providers|engine\.(drainingShards|sweep|registerEngine|dueShards|nextDueInMs|fire|askFiring|takeFiring|moveFiring|drain)$)/;
+  /^(replays\.|providers\.providers|engine\.(drainingShards|sweep|registerEngine|dueShards|fire|askFiring|takeFiring|moveFiring|drain)$)/;
 
 export function isBackground({ op }: Effect): boolean {
   return background.test(op);
