@@ -108,3 +108,8 @@ describe('on a cluster', () => {
     await db.owner`drop table stray`;
   });
 });
+
+test('a server without Citus is refused', async ({ skip }) => {
+  if (onCitus()) return skip('this one has it');
+  await expect(distribute({ url: db.ownerUrl })).rejects.toThrow('This server has no Citus');
+});
