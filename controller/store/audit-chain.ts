@@ -36,14 +36,24 @@ export function nextLink(
  * Null: whole. A cut tail shows only against a head that was kept elsewhere: pass it as `head`.
  */
 export function brokenAt(links: readonly AuditLink[], head: ChainHead): number | null {
-  for (const [index, link] of links.entries()) {
-    const { hash, ...rest } = link;
-    const prevHash = links[index - 1]?.hash ?? '';
-    if (link.seq !== index + 1 || link.prevHash !== prevHash || hash !== hashOf(rest)) return index + 1;
-  }
-  if (head === null) return null;
+  const [first] = links;
+  if (first !== undefined && (first.seq !== 1 || first.prevHash !== '')) return 1;
+  const broken = brokenIn(links);
+  if (broken !== null || head === null) return broken;
   const kept = links[head.seq - 1];
   return kept === undefined || kept.hash !== head.hash ? head.seq : null;
+}
+
+/** The same of a part of a chain, whose first link is trusted to follow what is not there. Null: whole. */
+export function brokenIn(links: readonly AuditLink[]): number | null {
+  const from = links[0]?.seq ?? 1;
+  for (const [index, link] of links.entries()) {
+    const { hash, ...rest } = link;
+    const before = links[index - 1];
+    const follows = before === undefined || link.prevHash === before.hash;
+    if (link.seq !== from + index || !follows || hash !== hashOf(rest)) return from + index;
+  }
+  return null;
 }
 
 function hashOf(link: Omit<AuditLink, 'hash'>): string {

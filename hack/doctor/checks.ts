@@ -1,3 +1,4 @@
+import { auditChecks } from './audit-checks.ts';
 import type { Check } from './check.ts';
 import { databaseUrls, loginsOf } from './environment.ts';
 import type { Subject } from './environment.ts';
@@ -23,6 +24,7 @@ export function databaseChecks(subject: Subject): readonly Check[] {
     ...migrationChecks(urls),
     ...loginChecks(urls, loginsOf(subject.roles)),
     ...wallChecks(urls),
+    ...auditChecks(urls),
     ...poolerChecks(urls),
   ];
 }

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runChecks } from '#hack/doctor/check.ts';
 import type { Finding } from '#hack/doctor/check.ts';
+import { createSqlAdminStore } from '#controller/store/sql-admin-store.ts';
 import { databaseChecks } from '#hack/doctor/checks.ts';
 import { databaseUrls, roleNames } from '#hack/doctor/environment.ts';
 import { ourTables } from '#hack/doctor/grants.ts';
@@ -46,7 +47,7 @@ describe('a migrated database', () => {
       ['', ' timeouts', ' commits', ' rights'].map((part) => `${role}${part}`),
     );
     const before = ['version', 'durability', 'clock', 'connections', 'migrations'];
-    expect(seen).toEqual([...before, ...each, 'row-level security', 'LISTEN', 'prepared statements']);
+    expect(seen).toEqual([...before, ...each, 'row-level security', 'audit chains', 'LISTEN', 'prepared statements']);
   });
 
   test('that loses what it has at a crash does not', async () => {
@@ -198,4 +199,27 @@ describe('through a pooler of transactions', () => {
       expect(await checked(urlThrough(pooler, serverUrl()), serverUrl())).toEqual([hears, kept]);
     },
   );
+});
+
+describe('the audit log', () => {
+  test('is whole as written; an entry that was edited, or taken out, is named', async () => {
+    const own = await createDatabase();
+    try {
+      const [api, platform, controller] = [own.sql('vibn_api'), own.sql('vibn_platform'), own.sql('vibn_controller')];
+      const admin = createSqlAdminStore({ api, platform, controller });
+      const entry = { actor: 'k', lineage: 'l', procedure: 'p', outcome: 'ok', bodyDigest: 'd', traceId: 'x' };
+      for (let n = 1; n <= 5; n += 1) await admin.audit('platform', 'acme', { ...entry, target: `t${n}` });
+      await admin.audit('platform', null, { ...entry, target: 'gcs' });
+      const look = async () => (await findings(envOf(own))).filter((one) => one.what === 'database: audit chains');
+      expect(await look()).toMatchObject([{ verdict: 'ok', fact: 'whole: the newest 6 entries of 2 chains' }]);
+      await own.owner`update audit_log set target = 'other' where workspace = 'acme' and seq = 3`;
+      expect(await look()).toMatchObject([
+        { verdict: 'FAIL', fact: 'entry 3 of workspace acme is not what was written' },
+      ]);
+      await own.owner`delete from audit_log where workspace = 'acme' and seq = 3`;
+      expect(await look()).toMatchObject([{ verdict: 'FAIL', fact: expect.stringContaining('entry 3 of') }]);
+    } finally {
+      await own[Symbol.asyncDispose]();
+    }
+  });
 });
