@@ -1,3 +1,8 @@
+import type { Json } from '#resources/json.ts';
+import type { ResourceKey } from '#resources/resource.ts';
+import type { Clouds } from '#test/simulation/clouds.ts';
+import { tablesOf } from '#test/simulation/oracles.ts';
+import { bucketsOf } from '#test/simulation/scenarios/bucket.ts';
 import type { Scenario } from '#test/simulation/scenarios/scenario.ts';
 import { createWorld, describeRow, scenarios, subjectKey } from '#test/simulation/world.ts';
 import type { World } from '#test/simulation/world.ts';
@@ -15,7 +20,10 @@ async function converged(seed: number, scenario: Scenario): Promise<World> {
   throw new Error(`O1: ${describeRow(agent, key)}`);
 }
 
-/** drift matrix: each managed field changed outside is repaired, each unmanaged one left alone. */
+/**
+ * drift matrix: each managed field changed outside is repaired, each unmanaged one left alone. What is shown as drift is what is carried
+ * out, and that puts the providers back to where they were, no more (plan = apply).
+ */
 export const driftMatrix: Suite = {
   name: 'drift-matrix',
   cases: async (seed) =>
@@ -43,15 +51,51 @@ async function repaired(
   const key = subjectKey(scenario);
   const row = rowAt(world, key);
   const before = world.timeline.elapsed();
+  const intact = stateOf(clouds);
+  const shown = diffsShown(world, key);
   mutate(clouds, row);
   // Nobody tells: the row's own resync finds it.
   const fixed = (): boolean => isConverged(world, scenario, key) && (lastPass(world, row.uid) ?? 0) > before;
   const ok = await world.until(fixed, 2 * withinMs);
   const described = describeRow(agent, key);
   world.sometimes('drift:repaired');
+  const after = stateOf(clouds);
+  const carriedOut = plansSince(world, row.uid, shown.pass);
   world.close();
   if (!ok) throw new Error(`not repaired: ${described}`);
+  if (after !== intact) throw new Error(`plan = apply: more was changed than had drifted: ${intact} became ${after}`);
+  if (shown.diff === '[]' || shown.diff !== carriedOut)
+    throw new Error(`plan = apply: ${shown.diff} was shown, and ${carriedOut} was carried out`);
   return world;
+}
+
+/** Everything at the providers, but for what they count themselves. */
+function stateOf(clouds: Clouds): string {
+  const counted = new Set(['etag', 'metageneration', 'updated', 'timeUpdated', 'generation', 'selfLink']);
+  const plain = (name: string, value: unknown): unknown => (counted.has(name) ? undefined : value);
+  const { tokens, links } = clouds.tiny;
+  return JSON.stringify([...tokens.entries(), ...links.entries(), ...bucketsOf(clouds)], plain);
+}
+
+/** The last diff that the row showed as drift, and the pass that saw it. */
+function diffsShown(world: World, key: ResourceKey): { diff: string; pass: number } {
+  const shown = { diff: '[]', pass: 0 };
+  world.observe(() => {
+    const inSync = world.agent.row(key)?.conditions.find((one) => one.type === 'InSync');
+    if (inSync?.reason !== 'DriftDetected' || inSync.evidence?.diff === undefined) return;
+    shown.diff = JSON.stringify(inSync.evidence.diff);
+    shown.pass = inSync.evidence.pass ?? 0;
+  });
+  return shown;
+}
+
+/** The changes of the plan that a pass carried out, as the journal has them. */
+function plansSince(world: World, uid: string, epoch: number): string {
+  const pass = tablesOf(world)
+    ?.passes.get(uid)
+    ?.find((one) => one.epoch === epoch);
+  const plan = pass?.plan as { actions?: readonly { changes?: readonly Json[] }[] } | null | undefined;
+  return JSON.stringify((plan?.actions ?? []).flatMap((action) => action.changes ?? []));
 }
 
 /** Elapsed ms of the last settle of a row. */
