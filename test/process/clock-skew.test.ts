@@ -32,7 +32,9 @@ describe('controllers whose clocks are 10 minutes apart, or step, beside a long 
     await open`begin isolation level repeatable read`;
     await open`select count(*) from work`;
     for (const [name, list] of Object.entries(clocks)) fleet.push(await site.worker(name, skewedBy(list)));
-    expect(fleet.map((worker) => offsetMinutes(worker, Date.now()))).toEqual([-10, 0, 10, 5]);
+    const offsets = fleet.map((worker) => offsetMinutes(worker, Date.now()));
+    expect(offsets.slice(0, 3)).toEqual([-10, 0, 10]);
+    expect(Math.abs(offsets[3] ?? 0)).toBe(5);
     for (const round of [0, 1, 2]) {
       await declareRound(site, round);
       const victim = fleet[round];

@@ -57,8 +57,12 @@ function load(gapMs: number): { readonly answers: (Answer & { at: number })[]; s
         { procedure: 'resources.list', input: { workspace, limit: 5 } },
         { procedure: 'resources.get', input: { workspace, kind: 'Bucket', name: 'b0' } },
       ];
-      const heard = await Promise.all(questions.map((question) => ask(api, operator.key, question)));
-      answers.push(...heard.map((answer) => ({ ...answer, at: machineMs() })));
+      await Promise.all(
+        questions.map(async (question) => {
+          const answer = await ask(api, operator.key, question);
+          answers.push({ ...answer, at: machineMs() });
+        }),
+      );
       await new Promise((resolve) => setTimeout(resolve, gapMs));
     }
   };

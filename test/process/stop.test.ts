@@ -36,7 +36,7 @@ afterAll(async () => {
   await db[Symbol.asyncDispose]();
 });
 
-/** Declares, and comes again when it is told to: a hundred at once are more than two cores may serve in time. */
+/** Declares, and comes again when it is told to: sixty at once may be more than a busy machine serves in time. */
 async function apply(manifest: object): Promise<void> {
   await until(async () => {
     const { status } = await ask(api, operator.key, { procedure: 'resources.apply', input: { manifest } });
@@ -52,11 +52,11 @@ async function heldBy(role: Role): Promise<number> {
   return row?.held ?? 0;
 }
 
-describe('a controller that is told to stop amid a hundred buckets', () => {
+describe('a controller that is told to stop amid sixty buckets', () => {
   test('finishes what it sent, gives back the rest, and another goes on at once; nothing is lost or done twice', async () => {
     const [first, second] = [await operator.controller(), await operator.controller()];
     operator.cloud.faults.add({ provider: 'gcs', fault: 'slow', delayMs: 400 });
-    const names = Array.from({ length: 100 }, (_, n) => ({ workspace: workspaces[n % 4] ?? '', name: `b${n}` }));
+    const names = Array.from({ length: 60 }, (_, n) => ({ workspace: workspaces[n % 4] ?? '', name: `b${n}` }));
     await Promise.all(names.map(({ workspace, name }) => apply(bucketManifest(workspace, name))));
     await until(async () => ((await heldBy(first)) > 10 ? true : null));
     const held = await heldBy(first);
@@ -71,7 +71,7 @@ describe('a controller that is told to stop amid a hundred buckets', () => {
     console.log(JSON.stringify({ held, stoppedMs: Math.round(stoppedMs), convergedMs: Math.round(convergedMs) }));
     expect(stoppedMs).toBeLessThan(drainMs + 2_000);
     const made = timesDone(operator.cloud, 'buckets.insert');
-    expect(made.size).toBe(100);
+    expect(made.size).toBe(60);
     expect([...made.values()].filter((times) => times > 1)).toEqual([]);
     expect(first.stderr()).toBe('');
     operator.cloud.faults.clear();
