@@ -15,7 +15,7 @@ test.each([
   [
     'no wake-up and no edit is lost while rows that need each other change, and nothing is shown as Ready that was not',
     lostWakes,
-    100,
+    60,
   ],
   ['reads that fail are not taken for absence', flakyReads, 4],
 ] as const)('%s', async (_title, suite, count) => {
