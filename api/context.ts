@@ -9,6 +9,7 @@ import type { ReplayStore } from '#controller/store/replay-store.ts';
 import type { AuditEntry, ResourceStore, Scope } from '#controller/store/resource-store.ts';
 import type { Feed } from '#controller/watch/feed.ts';
 import { validationError } from '#resources/errors.ts';
+import type { KnownFields } from '#resources/issues.ts';
 import type { Kind } from '#resources/kind.ts';
 import { unknownKind } from '#resources/manifest.ts';
 import type { KindRegistry } from '#resources/registry.ts';
@@ -57,6 +58,8 @@ export interface ApiDeps {
 /** One HTTP request: who calls, and the id that its error, its log lines, its audit entries and its revisions carry. */
 export interface Context {
   readonly caller: Caller;
+  /** What the input of a procedure may have: named where something else was sent. */
+  readonly fieldsOf?: (procedure: string) => KnownFields;
   readonly traceId: string;
   /** Null: this door can not answer a wait later. */
   readonly seat: Seat | null;
@@ -78,8 +81,12 @@ export const traceOfRequest = new AsyncLocalStorage<string>();
 
 const t = initTRPC.context<Context>().create({
   isDev: false,
-  errorFormatter: ({ error, path, ctx }) =>
-    toWireError(error, { procedure: path ?? null, traceId: ctx?.traceId ?? traceOfRequest.getStore() ?? '' }),
+  errorFormatter: ({ error, path = null, ctx }) =>
+    toWireError(error, {
+      procedure: path,
+      traceId: ctx?.traceId ?? traceOfRequest.getStore() ?? '',
+      ...(ctx?.fieldsOf === undefined || path === null ? {} : { fields: ctx.fieldsOf(path) }),
+    }),
 });
 
 export const createTrpcRouter = t.router;

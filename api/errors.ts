@@ -4,6 +4,7 @@ import { CommitUnknown, errorCode, fateOf, StoreUnavailable } from '#controller/
 import { ApiError, httpStatusOf, notFound, validationError } from '#resources/errors.ts';
 import type { ApiErrorData, Issue } from '#resources/errors.ts';
 import { issuesOf } from '#resources/issues.ts';
+import type { KnownFields } from '#resources/issues.ts';
 
 /**
  * The one shape of all errors, at every door (conditions.md, Errors of the API).
@@ -43,11 +44,13 @@ const procedureCharsMax = 128;
 export interface ErrorPlace {
   readonly procedure: string | null;
   readonly traceId: string;
+  /** Fields that the procedure's input may have. */
+  readonly fields?: KnownFields;
 }
 
 /** The error as it is sent. */
 export function toWireError(cause: unknown, place: ErrorPlace): WireError {
-  const { data } = asApiError(cause);
+  const { data } = asApiError(cause, place.fields);
   const httpStatus = httpStatusOf[data.code];
   return {
     message: data.message,
@@ -70,10 +73,10 @@ export function toWireError(cause: unknown, place: ErrorPlace): WireError {
 }
 
 /** Any error as one that a caller can act on. Total. */
-export function asApiError(cause: unknown): ApiError {
+export function asApiError(cause: unknown, fields?: KnownFields): ApiError {
   if (cause instanceof ApiError) return cause;
-  if (cause instanceof ZodError) return validationError(issuesOf(cause, ''));
-  if (cause instanceof TRPCError) return ofTrpc(cause);
+  if (cause instanceof ZodError) return validationError(issuesOf(cause, '', fields));
+  if (cause instanceof TRPCError) return ofTrpc(cause, fields);
   if (isOutage(cause)) return unavailable();
   if (isTooLarge(cause)) return tooLarge();
   if (isClientFault(cause)) return invalid(cause.message);
@@ -81,9 +84,9 @@ export function asApiError(cause: unknown): ApiError {
 }
 
 /** What tRPC itself finds wrong, or what it wrapped. Total over tRPC's codes. */
-function ofTrpc(error: TRPCError): ApiError {
+function ofTrpc(error: TRPCError, fields: KnownFields | undefined): ApiError {
   const { cause } = error;
-  if (cause !== undefined && !(cause instanceof SyntaxError)) return asApiError(cause);
+  if (cause !== undefined && !(cause instanceof SyntaxError)) return asApiError(cause, fields);
   switch (error.code) {
     case 'NOT_FOUND':
       return notFound();

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import type { KnownFields } from '#resources/issues.ts';
+import { fieldsAt } from '#resources/schema-fields.ts';
 import { createTrpcRouter, procedureBase } from './context.ts';
 import type { ApiDeps } from './context.ts';
 import { createOpenSlots } from './open-slots.ts';
@@ -44,6 +46,19 @@ export function createRouter(deps: ApiDeps) {
     ...adminProcedures(deps),
   });
   return createTrpcRouter({ ...verbs._def.procedures, ...fixed._def.record }) as unknown as typeof fixed;
+}
+
+/** What the inputs of a router's procedures may have. */
+export function inputFields(router: AppRouter): (procedure: string) => KnownFields {
+  const procedures = router._def.procedures as unknown as Readonly<Record<string, { readonly _def: InputDef }>>;
+  return (procedure) => (path) => {
+    const input = Object.hasOwn(procedures, procedure) ? procedures[procedure]?._def.inputs[0] : undefined;
+    return input === undefined ? null : fieldsAt(input, path);
+  };
+}
+
+interface InputDef {
+  readonly inputs: readonly z.ZodType[];
 }
 
 /** The fixed procedures, as types: for the client. */

@@ -21,7 +21,7 @@ import type { OpenCalls } from './open-calls.ts';
 import { createRateLimiter } from './rate-limit.ts';
 import { createReadLane } from './read-lane.ts';
 import { createRowCounts } from './row-counts.ts';
-import { createRouter } from './router.ts';
+import { createRouter, inputFields } from './router.ts';
 import type { AppRouter } from './router.ts';
 import { requirePlatform } from './scopes.ts';
 import { createRowLooks } from './shared-looks.ts';
@@ -194,10 +194,11 @@ interface TrpcInput {
 
 function addTrpc(server: FastifyInstance, { deps, router, calls }: TrpcInput): void {
   const { auth, options, clock } = deps;
+  const fieldsOf = inputFields(router);
   const limiter = createRateLimiter({ clock, options });
   const refuse: WaitDoorDeps['refuse'] = (error, at) => {
     logUnexpected(deps, error, at);
-    const wire = toWireError(error, at);
+    const wire = toWireError(error, { ...at, ...(at.procedure === null ? {} : { fields: fieldsOf(at.procedure) }) });
     return { status: wire.data.httpStatus, headers: retryAfter(wire.data), body: JSON.stringify({ error: wire }) };
   };
   const door = createWaitDoor({ router, waits: deps.waits, refuse, closed: calls.closed });
@@ -215,7 +216,7 @@ function addTrpc(server: FastifyInstance, { deps, router, calls }: TrpcInput): v
     }
     const signal = calls.open(request, reply);
     const response = await traceOfRequest.run(request.id, () =>
-      answer({ deps, router, request, caller, call, path, url, text, signal }),
+      answer({ deps, router, fieldsOf, request, caller, call, path, url, text, signal }),
     );
     return reply.send(response);
   };
@@ -227,6 +228,7 @@ const textOf = (body: unknown): string => (typeof body === 'string' ? body : '')
 interface AnswerInput {
   readonly deps: ApiDeps;
   readonly router: AppRouter;
+  readonly fieldsOf: NonNullable<Context['fieldsOf']>;
   readonly request: FastifyRequest;
   readonly caller: Caller;
   readonly call: HttpCall;
@@ -240,7 +242,7 @@ interface AnswerInput {
 const passedHeaders = ['accept', 'trpc-accept', 'last-event-id'] as const;
 
 function answer(input: AnswerInput): Promise<Response> {
-  const { deps, router, request, caller, call, path, url, text, signal } = input;
+  const { deps, router, fieldsOf, request, caller, call, path, url, text, signal } = input;
   const headers = new Headers({ 'content-type': 'application/json' });
   for (const name of passedHeaders) {
     const value = request.headers[name];
@@ -248,7 +250,7 @@ function answer(input: AnswerInput): Promise<Response> {
   }
   const post = request.method === 'POST';
   const req = new Request(url, { method: request.method, headers, signal, ...(post ? { body: text } : {}) });
-  const context: Context = { caller, traceId: request.id, seat: null };
+  const context: Context = { caller, traceId: request.id, seat: null, fieldsOf };
   return resolveResponse({
     router,
     req,

@@ -2,18 +2,24 @@ import type { z } from 'zod';
 import type { Issue } from './errors.ts';
 import type { Json } from './json.ts';
 
-/** zod's problems as ours: dotted path under `prefix`, a sentence, and what would be right. `shape` names the known fields of the root. */
-export function issuesOf(error: z.ZodError, prefix: string, known: readonly string[] = []): Issue[] {
-  return error.issues.flatMap((issue) => toIssues(issue, prefix, known));
+/** The names that the fields of an object of the input may have; null: not known. */
+export type KnownFields = (path: readonly PropertyKey[]) => readonly string[] | null;
+
+/** zod's problems as ours: dotted path under `prefix`, a sentence, and what would be right. `known` names the fields, of the root alone as a list. */
+export function issuesOf(error: z.ZodError, prefix: string, known: readonly string[] | KnownFields = []): Issue[] {
+  const fields: KnownFields = typeof known === 'function' ? known : (path) => (path.length === 0 ? known : null);
+  return error.issues.flatMap((issue) => toIssues(issue, prefix, fields));
 }
 
-function toIssues(issue: z.core.$ZodIssue, prefix: string, known: readonly string[]): Issue[] {
+function toIssues(issue: z.core.$ZodIssue, prefix: string, known: KnownFields): Issue[] {
   const path = dotted(prefix, issue.path);
   if (issue.code === 'unrecognized_keys') {
+    const names = known(issue.path);
+    const allowed = names === null ? null : [...names];
     return issue.keys.map((key) => ({
       path: dotted(path, [key]),
       message: `The field "${key.slice(0, 64)}" is not known here.`,
-      allowed: issue.path.length === 0 ? [...known] : null,
+      allowed,
     }));
   }
   if (issue.code === 'invalid_union') return unionIssues(issue, path);
@@ -21,7 +27,7 @@ function toIssues(issue: z.core.$ZodIssue, prefix: string, known: readonly strin
 }
 
 function unionIssues(issue: z.core.$ZodIssueInvalidUnion, path: string): Issue[] {
-  const branches = issue.errors.map((errors) => errors.flatMap((inner) => toIssues(inner, path, [])));
+  const branches = issue.errors.map((errors) => errors.flatMap((inner) => toIssues(inner, path, () => null)));
   const allowed = [...new Set(branches.flat().map((inner) => JSON.stringify(inner.allowed)))].map(
     (text) => JSON.parse(text) as Json,
   );

@@ -53,6 +53,34 @@ describe('bad input', () => {
     expect(await versionOf()).toBe(before);
   });
 
+  it.each([
+    ['resources.apply', { manifest: {}, force: true }, 'force', ['manifest', 'requestId', 'ifGeneration', 'planHash']],
+    [
+      'resources.wait',
+      { refs: [{ ...bucketRef('there'), gen: 1 }] },
+      'refs[0].gen',
+      ['workspace', 'kind', 'name', 'generation'],
+    ],
+    ['resources.list', { condition: { type: 'Ready', state: 'x' } }, 'condition.state', ['type', 'status', 'reason']],
+    [
+      'replays.create',
+      { selector: { names: ['a'], group: 'x' } },
+      'selector.group',
+      ['workspace', 'kind', 'labels', 'condition', 'names'],
+    ],
+    [
+      'storage.buckets.create',
+      { workspace: 'acme', cors: [{ origins: [] }] },
+      'cors[0].origins',
+      ['origin', 'method', 'responseHeader', 'maxAgeSeconds'],
+    ],
+  ])('%s names the fields there are, where one is not known, however deep', async (...line) => {
+    const [procedure, input, path, fields] = line;
+    const { error } = await raw(`POST /trpc/${procedure}`, JSON.stringify(input));
+    const issue = error.data.issues.find((one) => one.path === path);
+    expect(issue?.allowed).toEqual(fields);
+  });
+
   it('lists all problems, at most 50, and repeats the first at the top', async () => {
     const spec = Object.fromEntries(Array.from({ length: 60 }, (_, index) => [`field${index}`, 1]));
     const { error } = await raw('POST /trpc/resources.apply', JSON.stringify(apply(manifest('x', { spec }))));
