@@ -43,7 +43,12 @@ beforeAll(async () => {
   admin = createSqlAdminStore({ api, platform, controller });
   engine = createSqlEngineStore({ sql: controller, signals });
   resources = createSqlResourceStore({ api, platform, signals });
-  await createSqlProviderStore({ sql: controller }).registerCredential({ provider: 'gcs', account: 'p1', digest: 'd', wakePerSecond: 50 });
+  await createSqlProviderStore({ sql: controller }).registerCredential({
+    provider: 'gcs',
+    account: 'p1',
+    digest: 'd',
+    wakePerSecond: 50,
+  });
   server = createApiServer({
     stores: {
       resources,

@@ -20,10 +20,14 @@ const atOnce = <T>(times: number, act: (n: number) => Promise<T>): Promise<T[]> 
 
 describe('a breaker', () => {
   test('that forty calls report failed at once opens for exactly one of them, and closes for exactly one', async () => {
-    const failed = await atOnce(40, () => stores.providers.report({ ...gcs, outcome: 'unavailable', opensAt: 5, wakePerSecond: 50 }));
+    const failed = await atOnce(40, () =>
+      stores.providers.report({ ...gcs, outcome: 'unavailable', opensAt: 5, wakePerSecond: 50 }),
+    );
     expect(failed.filter((one) => one.opened)).toHaveLength(1);
     expect((await stores.providers.providers())[0]).toMatchObject({ breaker: 'open', failures: 40 });
-    const fine = await atOnce(40, () => stores.providers.report({ ...gcs, outcome: 'ok', opensAt: 5, wakePerSecond: 50 }));
+    const fine = await atOnce(40, () =>
+      stores.providers.report({ ...gcs, outcome: 'ok', opensAt: 5, wakePerSecond: 50 }),
+    );
     expect(fine.filter((one) => one.closed)).toHaveLength(1);
     expect((await stores.providers.providers())[0]).toMatchObject({ breaker: 'closed', failures: 0, cause: null });
   });
@@ -138,7 +142,9 @@ describe('the platform role', () => {
     await expect(platform.freeze({ ...gcs, account: 'unknown', by: 'x', why: 'y', forMs: null })).rejects.toThrow(
       /permission denied/,
     );
-    await expect(platform.report({ ...gcs, outcome: 'ok', opensAt: 5, wakePerSecond: 50 })).rejects.toThrow(/permission denied/);
+    await expect(platform.report({ ...gcs, outcome: 'ok', opensAt: 5, wakePerSecond: 50 })).rejects.toThrow(
+      /permission denied/,
+    );
     await expect(platform.takeSlot({ ...gcs, count: 1, holder: 'h', leaseMs: 1 })).rejects.toThrow(/permission denied/);
   });
 });
