@@ -37,7 +37,13 @@ export class SessionGone extends Error {
  */
 export type Fate = 'aborted' | 'lost' | 'final';
 
-/** SQLSTATEs after which the same statement may succeed: conflicts, lock and statement timeouts, no connection free, server starting. */
+/** What a standby answers, and a primary that was demoted: the address will lead to another server, this session never will. */
+const readOnlyState = '25006';
+
+/**
+ * SQLSTATEs after which the same statement may succeed: conflicts, lock and statement timeouts, no connection free, server starting; the
+ * disk full or memory short, which pass too and say nothing against the statement.
+ */
 const abortedStates: ReadonlySet<string> = new Set([
   '40001',
   '40P01',
@@ -47,6 +53,9 @@ const abortedStates: ReadonlySet<string> = new Set([
   '57P03',
   '57P05',
   '25P03',
+  '53100',
+  '53200',
+  readOnlyState,
 ]);
 
 /** SQLSTATEs that end the session: for a COMMIT under way they do not tell whether it took effect. */
@@ -90,8 +99,9 @@ export function fateOf(error: unknown): Fate {
   return lostStates.has(code) || lostCodes.has(code) ? 'lost' : 'final';
 }
 
-/** Whether the session is gone after this error: nothing more may be sent on it. */
+/** Whether the session is gone after this error, or of no more use: nothing more may be sent on it. */
 export function sessionDied(error: unknown): boolean {
+  if (errorCode(error) === readOnlyState) return true;
   return fateOf(error) === 'lost' || (error instanceof postgres.PostgresError && error.severity_local === 'FATAL');
 }
 

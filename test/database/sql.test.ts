@@ -76,7 +76,7 @@ describe('types', () => {
 });
 
 describe('a statement that the server rolled back', () => {
-  test.each(['40001', '40P01', '55P03', '57014'])(
+  test.each(['40001', '40P01', '55P03', '57014', '53100', '53200', '25006'])(
     'with %s is tried again, alone and in a transaction',
     async (code) => {
       const outcomes: string[] = [];

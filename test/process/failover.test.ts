@@ -185,10 +185,13 @@ async function oneFailover(scene: Scene): Promise<{ readonly acknowledged: numbe
   const acknowledgedBefore = loads.map((load) => load.acknowledged.size);
   const diedAt = machineMs();
   await pair.primary.kill('SIGKILL');
-  board.pointTo(null);
-  await pair.promote();
-  const callsBefore = operator.cloud.calls.since(0).next;
+  // The address leads to the standby before it takes writes, as it may where names and not servers are switched.
   board.pointTo(pair.standby.port);
+  const callsBefore = operator.cloud.calls.since(0).next;
+  await until(() =>
+    (loads[0]?.answers.filter((one) => one.at > diedAt && one.status === 503).length ?? 0) > 0 ? true : null,
+  );
+  await pair.promote();
   const promotedAt = machineMs();
   const answered = await until(
     () => loads[0]?.answers.find((one) => one.at > promotedAt && one.status === 200) ?? null,
