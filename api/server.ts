@@ -107,8 +107,9 @@ function answerInOneShape(server: FastifyInstance, deps: ApiDeps): void {
     const message = 'Send the body as JSON, with the header "content-type: application/json".';
     done(validationError([{ path: '', message, allowed: ['application/json'] }]));
   });
-  server.addHook('onRequest', async (request, reply) => {
+  server.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
+    done();
   });
   server.setNotFoundHandler((request, reply) => sendError(notFound(), request, reply));
   server.setErrorHandler((error, request, reply) => {
@@ -277,12 +278,13 @@ function retryAfter({ retryAfterMs }: { readonly retryAfterMs: number | null }):
 
 /** One line and one count for each request. What callers make up is never a label. */
 function observe(server: FastifyInstance, { log, metrics }: ApiServerInput, known: ReadonlySet<string>): void {
-  server.addHook('onResponse', async (request, reply) => {
+  server.addHook('onResponse', (request, reply, done) => {
     const named = procedureOf(request);
     const procedure = named !== null && known.has(named) ? named : (request.routeOptions.url ?? 'none');
     const { statusCode: httpStatus, elapsedTime } = reply;
     metrics.requests.inc({ procedure, code: String(httpStatus) });
     metrics.requestSeconds.observe({ procedure }, elapsedTime / 1_000);
     log.info({ traceId: request.id, procedure, httpStatus, ms: Math.round(elapsedTime) }, 'Request');
+    done();
   });
 }
