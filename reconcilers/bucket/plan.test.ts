@@ -55,6 +55,17 @@ describe('a bucket that is wanted', () => {
     });
   });
 
+  it('asks approval for the same steps whatever its uid: a plan is asked before the row is born and gets its own', () => {
+    const spec = specOf({ publicRead: true, retention: { days: 1, locked: true } });
+    const guarded = (uid: string) => {
+      const plan = planBucket({ state: 'present', spec }, { ...observed(), uid });
+      if (plan.verdict !== 'act') throw new Error(plan.verdict);
+      return [...plan.actions, ...(plan.preview ?? [])].filter((step) => step.risk !== 'free');
+    };
+    expect(guarded('uid-of-the-plan')).toHaveLength(2);
+    expect(guarded('uid-of-the-plan')).toEqual(guarded('uid-of-the-row'));
+  });
+
   it('shows at creation which guarded steps will follow: locking the retention, exposing', () => {
     const spec = specOf({ publicRead: true, retention: { days: 1, locked: true } });
     const plan = planBucket({ state: 'present', spec }, observed());
