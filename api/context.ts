@@ -115,15 +115,19 @@ async function auditDenial(deps: ApiDeps, call: Call, what: { input: unknown; ou
   }
 }
 
-/** An entry of the audit log. The body is in it as a keyed digest only. */
-export function auditEntry(deps: ApiDeps, call: Call, what: { input: unknown; outcome: string }): AuditEntry {
+/** An entry of the audit log. The body is in it as a keyed digest only, `bodyDigest` if that is known already. */
+export function auditEntry(
+  deps: ApiDeps,
+  call: Call,
+  what: { readonly input: unknown; readonly outcome: string; readonly bodyDigest?: string },
+): AuditEntry {
   return {
     actor: call.principal.keyId,
     lineage: call.principal.lineage,
     procedure: call.procedure,
     outcome: what.outcome,
     target: targetOf(what.input),
-    bodyDigest: requestDigest(deps.keyHmacSecret, call.procedure, what.input),
+    bodyDigest: what.bodyDigest ?? requestDigest(deps.keyHmacSecret, call.procedure, what.input),
     traceId: call.traceId,
   };
 }

@@ -100,7 +100,7 @@ async function admitOnce<Result>(
     ...(mutation.requestId === undefined
       ? {}
       : { request: { lineage: call.principal.lineage, requestId: mutation.requestId, bodyDigest } }),
-    audit: auditEntry(deps, call, { input: body, outcome: 'ok' }),
+    audit: auditEntry(deps, call, { input: body, outcome: 'ok', bodyDigest }),
     decide: (snapshot) => {
       decided = null;
       if (snapshot.request !== null) return refuseOtherBody(snapshot.request, bodyDigest);
