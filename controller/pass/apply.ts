@@ -148,8 +148,8 @@ async function deletionGates(pass: Pass, deps: PassDeps, { action, actions }: St
   if (isDestructive(action, row) && counts && !isBegun(pass)) {
     const { destructionsMax: max, destructionWindowMs: windowMs } = options;
     const window = { scope: 'destroy', key: row.workspace, limit: max, windowMs };
-    const free = await onStore(scope, () => providers.takeWindow(window));
-    if (!free) return destructionExhausted(row, { max, windowMs, retryAfterMs: windowMs / 10 });
+    const room = await onStore(scope, () => providers.takeWindow(window));
+    if (!room.taken) return destructionExhausted(row, { max, windowMs, now: scope.now, freeAt: room.freeAt });
   }
   if (!leaves || row.finalizingAt !== null || isBegun(pass)) return null;
   const destroysData = actions.some((one) => one.destroysData === true);

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { agent, human, makeRow } from '#resources/testing.ts';
 import type { Principal, ResourceRow } from '#resources/resource.ts';
 import type { Action } from '#controller/contract.ts';
-import { refusalOf } from './gates.ts';
+import { destructionExhausted, refusalOf } from './gates.ts';
 import type { GateFacts } from './gates.ts';
 import { approvalDigest } from './recent-actions.ts';
 import type { Revision } from '#controller/store/rows.ts';
@@ -171,5 +171,22 @@ describe('gates', () => {
       clearsOn: ['provider:gcs/p1'],
       parkedOn: account,
     });
+  });
+});
+
+describe('a workspace that has destroyed as much as it may', () => {
+  const limit = { max: 20, windowMs: 600_000, now: Date.UTC(2026, 10, 20, 8) };
+
+  it('is told when there is room again, and looks then', () => {
+    const refused = destructionExhausted(makeRow({}), { ...limit, freeAt: limit.now + 90_000 });
+    expect(refused.message).toBe(
+      'The workspace has used its 20 destructive actions in 10 min; the window has room again at 2026-11-20T08:01:30.000Z, and this goes on then by itself.',
+    );
+    expect(refused).toMatchObject({ reason: 'DestructionBudgetExhausted', retryAfterMs: 90_000 });
+  });
+
+  it('looks within the window even if it may destroy nothing at all, and not at once if the room is there already', () => {
+    expect(destructionExhausted(makeRow({}), { ...limit, freeAt: null }).retryAfterMs).toBe(600_000);
+    expect(destructionExhausted(makeRow({}), { ...limit, freeAt: limit.now - 5 }).retryAfterMs).toBe(1_000);
   });
 });

@@ -2,7 +2,7 @@ import type { Remedy } from '#resources/condition.ts';
 import type { Ms, ResourceRow } from '#resources/resource.ts';
 import { quoted } from '#resources/text.ts';
 import { topic } from '#resources/topic.ts';
-import { parseTime } from '#controller/clock.ts';
+import { isoTime, parseTime } from '#controller/clock.ts';
 import type { Action } from '#controller/contract.ts';
 import type { GatewayState } from '#controller/gateway/types.ts';
 import type { Account, Outcome, Refused } from './outcome.ts';
@@ -219,19 +219,24 @@ export function inUndoWindow(row: ResourceRow, retryAfterMs: number): Refused {
   };
 }
 
+/** Many may wait for the same room. */
+const soonestMs = 1_000;
+
 /** The workspace has destroyed as much as it may in one window. */
 export function destructionExhausted(
   row: ResourceRow,
-  limit: { max: number; windowMs: number; retryAfterMs: number },
+  limit: { max: number; windowMs: number; now: number; freeAt: number | null },
 ): Refused {
   const { workspace } = row;
+  // The time moves only when another takes the room: what others wait for has moved then, too.
+  const freeAt = limit.freeAt ?? limit.now + limit.windowMs;
   return {
     type: 'refused',
     as: row.deletedAt === null ? 'Stalled' : 'DeletionBlocked',
     reason: 'DestructionBudgetExhausted',
     message:
       `The workspace has used its ${limit.max} destructive actions in ${limit.windowMs / 60_000} min; ` +
-      'further ones wait until the window has room.',
+      `the window has room again at ${isoTime(freeAt)}, and this goes on then by itself.`,
     clearsOn: [topic.approval(row.uid), topic.spec(row.uid)],
     remedy: [
       {
@@ -244,6 +249,6 @@ export function destructionExhausted(
         needs: 'declarer',
       },
     ],
-    retryAfterMs: limit.retryAfterMs,
+    retryAfterMs: Math.min(limit.windowMs, Math.max(soonestMs, freeAt - limit.now)),
   };
 }

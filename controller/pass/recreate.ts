@@ -87,7 +87,8 @@ async function brake(pass: Pass, deps: PassDeps): Promise<Outcome | null> {
   const limit = Math.max(options.recreatesMax, Math.floor(standing / 100));
   const key = `${account.provider}/${account.account}`;
   const window = { scope: 'recreate', key, limit, windowMs: options.recreateWindowMs };
-  if (await onStore(scope, () => providers.takeWindow(window))) return null;
+  const { taken } = await onStore(scope, () => providers.takeWindow(window));
+  if (taken) return null;
   const freeze = { by: 'engine', why: 'too many objects vanished at once; look whether its answers are true' };
   await onStore(scope, () => providers.freeze({ ...account, ...freeze, forMs: null }));
   deps.log.error({ ...account, limit }, 'Too many re-creates: the account is frozen');

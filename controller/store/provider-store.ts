@@ -1,3 +1,4 @@
+import type { Ms } from '#resources/resource.ts';
 import type { Recording } from './recording.ts';
 import type { Claim, ProviderRow } from './rows.ts';
 
@@ -41,8 +42,8 @@ export interface ProviderStore {
     leaseMs: number;
   }): Promise<number | null>;
   giveSlot(input: { provider: string; account: string; slot: number; holder: string }): Promise<void>;
-  /** Counts one event in a sliding window; false: `limit` events are in it already and nothing was counted. */
-  takeWindow(input: { scope: string; key: string; limit: number; windowMs: number }): Promise<boolean>;
+  /** Counts one event in a sliding window, unless `limit` events are in it already: then nothing is counted. */
+  takeWindow(input: { scope: string; key: string; limit: number; windowMs: number }): Promise<WindowTaken>;
   /** Claims one listener of `provider:<name>/<account>` as a probe, SKIP LOCKED; null: none free. */
   claimProbe(input: ProbeInput): Promise<Claim | null>;
   /** Stores the credential's HMAC; true if it differs from the stored one, and then `credential:…` is asked to be fired. */
@@ -75,3 +76,6 @@ export interface ProviderReport {
   /** Rows a second that are woken when it closes. */
   readonly wakePerSecond: number;
 }
+
+/** `freeAt`: when the oldest event leaves the full window; null: it may hold none at all. */
+export type WindowTaken = { readonly taken: true } | { readonly taken: false; readonly freeAt: Ms | null };

@@ -103,7 +103,8 @@ function createBudgets(sql: Sql): Budgets {
       await giveSlot(sql, provider, account, slot, holder);
     },
     async takeWindow({ scope, key, limit, windowMs }) {
-      return (await takeWindow(sql, scope, key, limit, windowMs)).length > 0;
+      const [row] = await takeWindow(sql, scope, key, limit, windowMs);
+      return row?.taken === true ? { taken: true } : { taken: false, freeAt: row?.free_at ?? null };
     },
   };
 }

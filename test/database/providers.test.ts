@@ -104,9 +104,11 @@ describe('a window', () => {
   test('counts exactly up to its limit under many at once, and forgets what has left it', async () => {
     const take = () => stores.providers.takeWindow({ scope: 'destroy', key: 'acme', limit: 20, windowMs: 600_000 });
     const taken = await atOnce(50, take);
-    expect(taken.filter(Boolean)).toHaveLength(20);
+    expect(taken.filter((one) => one.taken)).toHaveLength(20);
+    const full = taken.find((one) => !one.taken);
+    expect(full).toMatchObject({ taken: false, freeAt: expect.any(Number) });
     await stores.elapse(600_001);
-    expect(await take()).toBe(true);
+    expect(await take()).toEqual({ taken: true });
     expect(await stores.db.owner`select cardinality(events) as events from windows`).toEqual([{ events: 1 }]);
   });
 });

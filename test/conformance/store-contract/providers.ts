@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { WindowTaken } from '#controller/store/provider-store.ts';
 import { topic } from '#resources/topic.ts';
 import {
   declare,
@@ -160,14 +161,23 @@ export function providerContract(makeStores: MakeStores): void {
     test('a window counts up to its limit and slides', async () => {
       const take = (key: string) =>
         stores().providers.takeWindow({ scope: 'recreate', key, limit: 2, windowMs: 600_000 });
-      expect(await take('a')).toBe(true);
+      const taken = { taken: true };
+      expect(await take('a')).toEqual(taken);
       await stores().elapse(300_000);
-      expect(await take('a')).toBe(true);
-      expect(await take('a')).toBe(false);
-      expect(await take('b')).toBe(true);
+      expect(await take('a')).toEqual(taken);
+      const full = await take('a');
+      expect(full).toMatchObject({ taken: false });
+      expect(await take('b')).toEqual(taken);
       await stores().elapse(301_000);
-      expect(await take('a')).toBe(true);
-      expect(await take('a')).toBe(false);
+      expect(await take('a')).toEqual(taken);
+      const again = await take('a');
+      // The first has left, the second is the oldest now: 5 min later.
+      expect(freeAt(again) - freeAt(full)).toBeGreaterThanOrEqual(299_000);
+      expect(freeAt(again) - freeAt(full)).toBeLessThan(302_000);
     });
   });
+}
+
+function freeAt(answer: WindowTaken): number {
+  return answer.taken ? NaN : (answer.freeAt ?? NaN);
 }

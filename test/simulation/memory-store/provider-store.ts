@@ -109,9 +109,10 @@ function createBudgetMethods(db: MemoryDatabase): BudgetMethods {
       const now = db.now();
       const name = `${scope}\u0000${key}`;
       const events = (db.windows.get(name) ?? []).filter((at) => at > now - windowMs);
-      if (events.length >= limit) return false;
+      const [oldest] = events;
+      if (events.length >= limit) return { taken: false, freeAt: oldest === undefined ? null : oldest + windowMs };
       db.windows.set(name, [...events, now]);
-      return true;
+      return { taken: true };
     },
   };
 }
