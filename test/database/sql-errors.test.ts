@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CommitUnknown } from '#controller/store/sql-errors.ts';
 import type { StatementText } from '#controller/store/statement.ts';
+import type { StoreUnderTest } from '#test/conformance/store-contract/fixture.ts';
 import { storeContract } from '#test/conformance/store-contract/store-contract.ts';
 import { askedByApi, createInjector, injections } from '#test/support/injections.ts';
 import type { Injector } from '#test/support/injections.ts';
@@ -11,10 +12,10 @@ import { createSqlStores, type SqlStores } from '#test/support/stores.ts';
 
 /**
  * The contract of the stores, while the first execution of each statement in each case fails: with conflicts, with sessions that end before
- * it or after it, with no connection to be had. Statements are found by reflection, so a new one is among them by itself. Each way of
- * failing in each case by command: VIBN_SQL_ERRORS=all npx vitest run --project database test/database/sql-errors.test.ts
+ * it or after it, with no connection to be had. Statements are found by reflection, so a new one is among them by itself. Every way of
+ * failing, one after the other, by command: VIBN_SQL_ERRORS=all npx vitest run --project database test/database/sql-errors.test.ts
  */
-const max = process.env['VIBN_SQL_ERRORS'] === 'all' ? injections.length : 1;
+const times = process.env['VIBN_SQL_ERRORS'] === 'all' ? injections.length : 1;
 
 let statements: ReadonlyMap<string, StatementText>;
 let injector: Injector;
@@ -22,7 +23,7 @@ let proxy: StatementProxy;
 let stores: SqlStores;
 beforeAll(async () => {
   statements = await allStatements();
-  injector = createInjector(statements, { max, answersMayBeLost: (name) => statements.get(name)?.repeatable === true });
+  injector = createInjector(statements, { answersMayBeLost: (name) => statements.get(name)?.repeatable === true });
   stores = await createSqlStores({
     through: async (db) => {
       proxy = await statementProxy(db.ownerUrl);
@@ -57,7 +58,7 @@ function asking<Store extends object>(store: Store): Store {
   return Object.fromEntries(methods.map(([name, method]) => [name, again(method)])) as Store;
 }
 
-storeContract('each statement failing at first', async () => {
+async function makeStores(): Promise<StoreUnderTest> {
   await stores.clear();
   injector.again();
   const { engine, resources, providers, replays } = stores;
@@ -68,7 +69,9 @@ storeContract('each statement failing at first', async () => {
     providers: asking(providers),
     replays: asking(replays),
   };
-});
+}
+
+for (let time = 1; time <= times; time += 1) storeContract(`each statement failing at first, ${time}`, makeStores);
 
 describe('the statements', () => {
   test('have each failed in some way', () => {
