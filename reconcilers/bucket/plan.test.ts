@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { bucket } from '#resources/bucket.ts';
 import type { JsonObject } from '#resources/json.ts';
+import { parseBucket } from '#reconcilers/providers/gcs/replies.ts';
 import type { BucketAction } from './actions.ts';
 import {
   absent,
@@ -20,6 +21,8 @@ import {
 import type { World } from './plan-scene.ts';
 import { planBucket } from './plan.ts';
 import { createBody, markLabels } from './wanted.ts';
+
+const closed = { uniformBucketLevelAccess: { enabled: true } };
 
 describe('a bucket that is wanted', () => {
   it('is created in Montréal with uniform access, our labels and public access prevented', () => {
@@ -80,6 +83,27 @@ describe('a bucket that is wanted', () => {
 
   it('is left alone while it is as declared', () => {
     expect(present()).toEqual({ verdict: 'converged' });
+  });
+
+  it.each<[string, JsonObject]>([
+    ['a storage class', { storageClass: 'QUANTUM' }],
+    ['a public access prevention', { iamConfiguration: { ...closed, publicAccessPrevention: 'supervised' } }],
+    ['a location', { location: 'MOON-EAST1' }],
+    ['a lifecycle action', { lifecycle: { rule: [{ action: { type: 'Teleport' }, condition: { age: 1 } }] } }],
+    ['a CORS method', { cors: [{ origin: ['*'], method: ['TELEPORT'], maxAgeSeconds: 3600 }] }],
+  ])('is never taken for as declared, nor for gone, when %s is one that nobody knows', (_what, changes) => {
+    const body = {
+      kind: 'storage#bucket',
+      name: external,
+      location: 'NORTHAMERICA-NORTHEAST1',
+      metageneration: '7',
+      labels: markLabels(mark),
+      iamConfiguration: { ...closed, publicAccessPrevention: 'enforced' },
+      ...changes,
+    };
+    const seen = parseBucket(body);
+    expect(present({ bucket: seen }).verdict).not.toBe('converged');
+    expect(absent(null, { bucket: seen }).verdict).not.toBe('converged');
   });
 
   it('is left alone when only unmanaged things differ: other labels, other bindings', () => {
