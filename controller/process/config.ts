@@ -107,7 +107,7 @@ function roleConfig(
     port: standard.port,
     buildId: reader.raw('VIBN_BUILD_ID')?.slice(0, 128) ?? null,
     options: createOptions({
-      engine: { slots: reader.int('VIBN_SLOTS', { min: 1, max: 1_000, standard: 256 }) },
+      engine: { slots: reader.int('VIBN_SLOTS', { min: 1, max: 1_000, standard: 128 }) },
       gateway: options,
     }),
   };
