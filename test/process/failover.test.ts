@@ -44,35 +44,25 @@ interface Scene extends AsyncDisposable {
   readonly platform: Sql;
 }
 
+/** What was started is stopped in reverse, also if the rest can not be. */
 async function createScene(): Promise<Scene> {
-  const pair = await startPair();
-  const board = await openSwitchboard(pair.primary.port);
+  await using started = new AsyncDisposableStack();
+  const pair = started.use(await startPair());
+  const board = started.use(await openSwitchboard(pair.primary.port));
   const through = (url: string): string => board.through(url);
-  const operator = await createOperator({ urlOf: (role) => pair.primary.urlOf(role), through });
-  const [api, controller] = [await operator.api(), await operator.controller()];
-  const depot = await startDepot();
-  const worker = startWorker('w0', { url: through(pair.primary.urlOf('vibn_controller')), depot: depot.url });
+  const operator = started.use(await createOperator({ urlOf: (role) => pair.primary.urlOf(role), through }));
+  const api = await operator.api();
+  await operator.controller();
+  const depot = started.use(await startDepot());
+  const url = through(pair.primary.urlOf('vibn_controller'));
+  const worker = started.use(startWorker('w0', { url, depot: depot.url }));
   await worker.said('"up"');
-  const url = through(pair.primary.urlOf('vibn_platform'));
-  const platform = connect({ url, role: 'vibn_platform', max: 8, clock: systemClock, rng: systemRng });
-  return {
-    pair,
-    board,
-    operator,
-    api,
-    depot,
-    worker,
-    platform,
-    async [Symbol.asyncDispose]() {
-      await platform.end();
-      await worker[Symbol.asyncDispose]();
-      await controller[Symbol.asyncDispose]();
-      await depot[Symbol.asyncDispose]();
-      await operator[Symbol.asyncDispose]();
-      await board[Symbol.asyncDispose]();
-      await pair[Symbol.asyncDispose]();
-    },
-  };
+  const login = through(pair.primary.urlOf('vibn_platform'));
+  const platform = connect({ url: login, role: 'vibn_platform', max: 8, clock: systemClock, rng: systemRng });
+  started.defer(() => platform.end());
+  const kept = started.move();
+  const dispose = (): Promise<void> => kept.disposeAsync();
+  return { pair, board, operator, api, depot, worker, platform, [Symbol.asyncDispose]: dispose };
 }
 
 /** What was acknowledged: generation by "Kind/name". */
