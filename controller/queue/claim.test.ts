@@ -12,7 +12,7 @@ import type { Batch, InFlight } from './claim.ts';
 function createBench(due: Record<number, number>, slots = 8) {
   const asked: Pick<ClaimInput, 'shard' | 'limit' | 'perWorkspaceMax'>[] = [];
   const released: Fence[] = [];
-  const state = { failRead: false, failClaim: false, gone: new Set<string>() };
+  const state = { failRead: false, failClaim: false, gone: new Set<string>(), due };
   let made = 0;
   const claimer = createClaimer({
     store: {
@@ -192,6 +192,18 @@ describe('claim', () => {
     const found = claimer.next(busy());
     claimer.note([2]);
     expect((await found)?.claimed).toHaveLength(1);
+  });
+
+  it('asks a shard again that was noted while a claim of it found nothing: its row came after the claim had looked', async () => {
+    const { claimer, asked, state } = createBench({ 1: 0 });
+    claimer.note([1]);
+    const found = claimer.next(busy());
+    state.due[1] = 1;
+    claimer.note([1]);
+    // Another lane leaves the shard to the claim under way.
+    expect(await claimer.next(busy())).toBeNull();
+    expect((await found)?.claimed).toHaveLength(1);
+    expect(asked.map(({ shard }) => shard)).toEqual([1, 1]);
   });
 
   it('leaves out rows that went between the claim and the read', async () => {

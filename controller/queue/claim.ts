@@ -93,17 +93,19 @@ export function createClaimer(input: ClaimerInput): Claimer {
     },
     hasMore: () => shards.size > 0,
     async next(inFlight, start = () => undefined) {
-      const tried = new Set<number>();
+      const full = new Set<number>();
       for (;;) {
-        // Asked anew each time: shards come and go while an empty one is waited for.
-        const shard = line().find((one) => !tried.has(one));
+        // Asked anew each time: shards come and go while an empty one is waited for, the empty one too: who noted it has not waited.
+        const shard = line().find((one) => !full.has(one));
         const free = options.slots - inFlight.count - sum(underWay.values());
         if (shard === undefined || free <= 0) return null;
-        tried.add(shard);
         const running = [...inFlight.ofShard(shard).values()];
         const isAlone = shards.size === 1 && underWay.size === 0;
         const limit = isAlone ? free : Math.min(free, half - sum(running));
-        if (limit <= 0) continue;
+        if (limit <= 0) {
+          full.add(shard);
+          continue;
+        }
         const perWorkspaceMax = Math.max(1, half - Math.max(0, ...running));
         // To the end of the line, and out of it before the statement: a shard noted while it runs is looked at again.
         shards.delete(shard);
