@@ -32,27 +32,44 @@ export interface LoopDeps {
 
 /** Runs until the wake is stopped and the claims under way have ended. Passes under way go on. */
 export async function runLoop(deps: LoopDeps): Promise<void> {
+  const lanes: Lanes = { open: 0, noted: 0 };
   const claiming = new Set<Promise<void>>();
   for (let shards = await deps.wake.next(); shards !== null; shards = await deps.wake.next()) {
     deps.claimer.note(shards);
-    for (let lane = claiming.size; lane < deps.finish.pass.options.claimsAtOnce; lane += 1) {
-      const claimed = claimDue(deps).finally(() => claiming.delete(claimed));
+    lanes.noted += 1;
+    for (let lane = lanes.open; lane < deps.finish.pass.options.claimsAtOnce; lane += 1) {
+      const claimed = claimDue(deps, lanes).finally(() => claiming.delete(claimed));
       claiming.add(claimed);
     }
   }
   await Promise.all(claiming);
 }
 
-/** Claims, one after the other, until nothing is left to claim or no slot to claim it for. Never rejects. */
-async function claimDue(deps: LoopDeps): Promise<void> {
+interface Lanes {
+  /** Lanes that will look again, whatever is noted. */
+  open: number;
+  /** How often shards were noted. */
+  noted: number;
+}
+
+/** Claims, one after the other, until nothing is left to claim or no slot to claim it for, and nothing was noted since. Never rejects. */
+async function claimDue(deps: LoopDeps, lanes: Lanes): Promise<void> {
   const { claimer, inFlight, wake, finish } = deps;
   const start = (batch: Batch): void => {
     for (const claimed of batch.claimed) startPass(deps, { claimed, batch, probe: false });
   };
+  lanes.open += 1;
   try {
-    while (!wake.isStopped() && (await claimer.next(inFlight, start)) !== null);
+    let noted: number;
+    do {
+      noted = lanes.noted;
+      while (!wake.isStopped() && (await claimer.next(inFlight, start)) !== null);
+      // Between its last answer and this line more may have been noted, for which no other lane was opened.
+    } while (noted !== lanes.noted);
   } catch (error) {
     finish.pass.log.warn({ error }, 'Rows could not be claimed; the next poll tries again');
+  } finally {
+    lanes.open -= 1;
   }
 }
 
