@@ -144,7 +144,8 @@ function targetOf(input: unknown): string {
   const parts = ['kind', 'workspace', 'name', 'id', 'provider', 'account'].map((field) => record(named)[field]);
   const text = parts.filter((part) => typeof part === 'string' && part !== '').join('/');
   const plain = text.slice(0, scrubbedCharsMax).toWellFormed().replaceAll('\u0000', '');
-  return scrubText(plain).slice(0, targetCharsMax);
+  // Cut in the midst of a character, it would be no text that the log can store, and the attempt be in no log.
+  return scrubText(plain).slice(0, targetCharsMax).toWellFormed();
 }
 
 function record(value: unknown): Record<string, unknown> {

@@ -31,6 +31,20 @@ export function callOf(path: string, query: URLSearchParams, options: Pick<ApiOp
   return { batch: true, procedures };
 }
 
+/**
+ * Throws VALIDATION for a URL that is not percent-encoded UTF-8: decoded as it is, a broken byte would become U+FFFD, and what is looked
+ * for would not be what was sent.
+ */
+export function checkUrl(url: string): void {
+  try {
+    decodeURIComponent(url);
+    if (/^[\x21-\x7e]*$/.test(url)) return;
+  } catch {
+    // Refused below, as what is not encoded at all.
+  }
+  throw invalid('input', 'The URL is not valid UTF-8 in percent-encoding. Encode the input, or send it by POST.', null);
+}
+
 /** Parses and checks the input text, of a body or of `?input=`. Empty text is no input. */
 export function checkInput(
   text: string,

@@ -14,7 +14,7 @@ import type { Caller } from './auth.ts';
 import { traceOfRequest } from './context.ts';
 import type { ApiDeps, Context } from './context.ts';
 import { asApiError, toWireError, unavailable } from './errors.ts';
-import { callOf, checkInput, pathCharsMax } from './http-call.ts';
+import { callOf, checkInput, checkUrl, pathCharsMax } from './http-call.ts';
 import type { HttpCall } from './http-call.ts';
 import { createOpenCalls } from './open-calls.ts';
 import type { OpenCalls } from './open-calls.ts';
@@ -204,6 +204,7 @@ function addTrpc(server: FastifyInstance, { deps, router, calls }: TrpcInput): v
   };
   const door = createWaitDoor({ router, waits: deps.waits, refuse, closed: calls.closed });
   const route = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    checkUrl(request.url);
     const url = new URL(request.url, 'http://api');
     const { path } = request.params as { path: string };
     const call = callOf(path, url.searchParams, options);

@@ -146,6 +146,8 @@ async function goOn(
         some.map((one) => one.uid ?? ''),
       ),
   );
+  // A forged uid may be that of any row of the workspace; the scope was asked for the kinds of the refs alone.
+  if (there.some(({ uid, key }) => !isOf(views.get(uid ?? ''), key))) throw badCursor();
   return { fixed, views };
 }
 
@@ -184,6 +186,11 @@ function fixedBefore(cursor: string, input: WaitInput): readonly Fixed[] {
   if (same) return fixed;
   const message = 'The cursor is of another wait: send it with the same refs and the same "until".';
   throw validationError([{ path: 'cursor', message, allowed: null }]);
+}
+
+/** What is gone is of any key. */
+function isOf(view: ResourceView | undefined, key: ResourceKey): boolean {
+  return view === undefined || sameKey(view.row, key);
 }
 
 function sameKey(a: ResourceKey, b: ResourceKey | undefined): boolean {

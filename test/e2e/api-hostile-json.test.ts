@@ -169,6 +169,17 @@ describe('hostile JSON', () => {
     expect(error.data).toMatchObject({ code: 'VALIDATION', path: '__proto__' });
   });
 
+  it.each(['%ff', '%c0%af', '%ed%a0%80', '%zz'])('refuses %s in the input of a query by GET', async (bytes) => {
+    const name = encodeURIComponent('{"workspace":"acme","kind":"Bucket","name":"@"}').replace('%40', bytes);
+    const { body } = await api.server.inject({
+      url: `/trpc/resources.get?input=${name}`,
+      headers: { authorization: `Bearer ${api.root}` },
+    });
+    const { error } = JSON.parse(body) as { error: WireError };
+    expectShape(error);
+    expect(error.data).toMatchObject({ code: 'VALIDATION', path: 'input', message: expect.stringMatching(/UTF-8/) });
+  });
+
   it('accepts 200 manifests of ordinary size', async () => {
     const metadata = { labels: { a: 'b', c: 'd' } };
     const spec = { versioning: true, publicRead: false };

@@ -127,6 +127,14 @@ describe('an API key where a name belongs', () => {
     expect(entry).toMatchObject({ procedure: 'resources.get', outcome: 'NOT_FOUND' });
     expect(entry?.target).toMatch(/^Bucket\/beta\/vibn_test_[a-z0-9]+_\[redacted\]$/);
   });
+
+  it('leaves text that the log can store, also where it is cut in the midst of a character', async () => {
+    for (const before of ['', '-']) {
+      await api.call('resources.get', bucketRef(before + '\u{1f600}'.repeat(126), 'beta'), agent(['storage:read']));
+      const target = api.admin.entries.at(-1)?.entry.target ?? '';
+      expect({ length: target.length, whole: target.isWellFormed() }).toEqual({ length: 256, whole: true });
+    }
+  });
 });
 
 describe('a forged cursor', () => {
@@ -138,6 +146,15 @@ describe('a forged cursor', () => {
     ['resources.wait', { refs: [bucketRef('mine')], timeoutMs: 0, cursor: encodeCursor('wait', ['Ready', [place]]) }],
   ])('with text that Postgres cannot store is refused by %s', async (procedure, input) => {
     const { status, error } = await api.call(procedure, input, agent(['*']));
+    expect({ status, path: error.data.path }).toEqual({ status: 400, path: 'cursor' });
+  });
+
+  it('does not show a row of a kind that its key may not read', async () => {
+    const workspace = { workspace: 'acme', kind: 'Workspace', name: 'acme' };
+    const { uid } = ((await api.call('resources.get', workspace)).data as { metadata: { uid: string } }).metadata;
+    const cursor = encodeCursor('wait', ['Ready', [['acme', 'Bucket', 'mine', uid, 1]]]);
+    const input = { refs: [bucketRef('mine')], timeoutMs: 0, cursor };
+    const { status, error } = await api.call('resources.wait', input, agent(['storage:read']));
     expect({ status, path: error.data.path }).toEqual({ status: 400, path: 'cursor' });
   });
 });
