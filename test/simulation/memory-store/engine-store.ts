@@ -226,7 +226,9 @@ function createUpkeepMethods(db: MemoryDatabase): UpkeepMethods {
       const before = new Map(tables.work);
       fireTopics(db, tables, { topics, version: tables.version, rowMs });
       db.committed(shard);
-      return [...tables.work].filter(([uid, work]) => before.get(uid)?.wakeSeq !== work.wakeSeq).length;
+      const woken = [...tables.work].filter(([uid, work]) => before.get(uid)?.wakeSeq !== work.wakeSeq).length;
+      const left = topics.reduce((sum, topic) => sum + (tables.topics.get(topic)?.draining.length ?? 0), 0);
+      return { woken, left };
     },
     async askFiring(topic, ratePerSecond) {
       askFiring(db, topic, ratePerSecond);
