@@ -78,7 +78,7 @@ const engine = z.strictObject({
 /** The provider gateway. */
 const gateway = z.strictObject({
   /** Calls at once per provider account and process. */
-  concurrency: count(32, 1, 1_000),
+  concurrency: count(64, 1, 1_000),
   /** By provider; wins over `concurrency`. */
   concurrencyOf: z.record(z.string(), z.int().min(1).max(1_000)).default({}),
   /** Small limits shared by all replicas, by provider (≤ 10), e.g. the registrar's connections: leased slots. */

@@ -171,7 +171,7 @@ function gatewayOptions(reader: EnvReader, env: Env): GatewayInput {
       else reader.problem(unknownName(name, prefix, names));
     }
   }
-  const concurrency = reader.int('VIBN_CONCURRENCY', { min: 1, max: 1_000, standard: 32 });
+  const concurrency = reader.int('VIBN_CONCURRENCY', { min: 1, max: 1_000, standard: 64 });
   return { budgets, concurrencyOf, slotsOf, concurrency };
 }
 

@@ -46,8 +46,8 @@ const batchMutationsMax = 50;
 /** Keys that they ask for, all in all: an apply names three or so, an apply_all of 200 manifests 201 and more. */
 const batchKeysMax = 400;
 
-/** Transactions at once: the others gather more, and the rest of the pool is there for reads. */
-const batchesAtOnceMax = 4;
+/** Transactions at once: the others gather more, and the rest of the pool is there for reads. With 4, a stall of one was a queue for all. */
+const batchesAtOnceMax = 8;
 /** A mutation waits for its turn no longer than for anything else of the store. */
 const patienceMs = 5_000;
 
