@@ -28,7 +28,7 @@ describe('settings', () => {
       port: 4411,
       buildId: null,
       database: { url: good['DATABASE_URL_CONTROLLER'], directUrl: good['DATABASE_URL_CONTROLLER'], connections: 10 },
-      options: { engine: { slots: 128 }, gateway: { concurrency: 32, budgets: {} } },
+      options: { engine: { slots: 128 }, gateway: { concurrency: 64, budgets: {} } },
       registry: 'registry',
     });
     expect(readReaderConfig(good, registry)).toMatchObject({ port: 4410, database: { connections: 4 } });
