@@ -21,6 +21,10 @@ const optionsSchema = z.strictObject({
   batchMax: count(20, 1, 100),
   /** Time for a request to arrive completely. */
   requestReadMs: ms(15_000, 100, 120_000),
+  /** Of answers that callers of one workspace have asked for and not read. */
+  unreadBytesMax: count(67_108_864, 1_024, 1_073_741_824),
+  /** A connection on which nothing moves for so long is closed, answer or none: longer than any wait, and than the pause of a watch. */
+  silentMs: ms(75_000, 100, 600_000),
 
   /** A key is read again from the database this often: revocation acts within 5 s everywhere. */
   keyCacheMs: ms(2_000, 0, 4_000),

@@ -61,6 +61,12 @@ interface InputDef {
   readonly inputs: readonly z.ZodType[];
 }
 
+/** Whether a procedure is a query, a mutation or a subscription; undefined: there is none of this name. */
+export function typesOf(router: AppRouter): (procedure: string) => string | undefined {
+  const procedures = router._def.procedures as unknown as Readonly<Record<string, { readonly _def: { type: string } }>>;
+  return (procedure) => (Object.hasOwn(procedures, procedure) ? procedures[procedure]?._def.type : undefined);
+}
+
 /** The fixed procedures, as types: for the client. */
 export type AppRouter = ReturnType<typeof createRouter>;
 

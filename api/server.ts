@@ -21,10 +21,11 @@ import type { OpenCalls } from './open-calls.ts';
 import { createRateLimiter } from './rate-limit.ts';
 import { createReadLane } from './read-lane.ts';
 import { createRowCounts } from './row-counts.ts';
-import { createRouter, inputFields } from './router.ts';
+import { createRouter, inputFields, typesOf } from './router.ts';
 import type { AppRouter } from './router.ts';
 import { requirePlatform } from './scopes.ts';
 import { createRowLooks } from './shared-looks.ts';
+import { createUnreadAnswers } from './unread-answers.ts';
 import { createParkedWaits } from './waits/parked-waits.ts';
 import { createWaitDoor } from './waits/wait-door.ts';
 import type { WaitDoorDeps } from './waits/wait-door.ts';
@@ -71,6 +72,7 @@ export function createApiServer(input: ApiServerInput): FastifyInstance {
     logger: false,
     bodyLimit: options.bodyBytesMax,
     requestTimeout: options.requestReadMs,
+    connectionTimeout: options.silentMs,
     forceCloseConnections: 'idle',
     exposeHeadRoutes: false,
     genReqId: () => randomBytes(16).toString('hex'),
@@ -197,6 +199,8 @@ function addTrpc(server: FastifyInstance, { deps, router, calls }: TrpcInput): v
   const { auth, options, clock } = deps;
   const fieldsOf = inputFields(router);
   const limiter = createRateLimiter({ clock, options });
+  const unread = createUnreadAnswers(options);
+  const typeOf = typesOf(router);
   const refuse: WaitDoorDeps['refuse'] = (error, at) => {
     logUnexpected(deps, error, at);
     const wire = toWireError(error, { ...at, ...(at.procedure === null ? {} : { fields: fieldsOf(at.procedure) }) });
@@ -216,10 +220,14 @@ function addTrpc(server: FastifyInstance, { deps, router, calls }: TrpcInput): v
       door.enter(request, reply, { caller, call, text });
       return reply;
     }
+    unread.refuse(caller.principal);
+    unread.follow(caller.principal, reply.raw);
     const signal = calls.open(request, reply);
     const response = await traceOfRequest.run(request.id, () =>
       answer({ deps, router, fieldsOf, request, caller, call, path, url, text, signal }),
     );
+    // Many may have been admitted before the first was answered. What a mutation has done is said in any case.
+    if (call.procedures.every((one) => typeOf(one) === 'query')) unread.refuse(caller.principal);
     return reply.send(response);
   };
   server.route({ method: ['GET', 'POST'], url: '/trpc/:path', handler: route });

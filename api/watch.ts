@@ -71,7 +71,8 @@ export async function* watch(
   yield* follow(watching, { place, moved: (ms) => standing.moved(ms, signal) });
 }
 
-const pageMax = 500;
+/** Rows that a watch holds while its reader takes them, 64 KB each at most: a tenant may have 500 that do not read. */
+const pageMax = 50;
 const bookmark: WatchEvent = { type: 'BOOKMARK' };
 const changed = (view: ResourceView): WatchEvent => ({ type: 'CHANGED', resource: projectResource(view) });
 const gone = (signal: AbortSignal | undefined): boolean => signal?.aborted === true;

@@ -1,0 +1,62 @@
+import type { AddressInfo, Socket } from 'node:net';
+import { connect } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { bucketManifest, startApi } from './api-support.ts';
+import type { TestApi } from './api-support.ts';
+
+/** Callers who ask and do not read: the answers stay in the memory of the API, which is everyone's. */
+let api: TestApi;
+const sockets: Socket[] = [];
+beforeEach(async () => {
+  api = await startApi({ options: { unreadBytesMax: 8_000_000, silentMs: 2_000 } });
+  await api.server.listen({ host: '127.0.0.1', port: 0 });
+  const lifecycle = Array.from({ length: 58 }, (_, n) => ({ deleteAfterDays: 1, prefix: `${n}`.padEnd(1_000, 'x') }));
+  for (let n = 0; n < 50; n += 10) {
+    const manifests = Array.from({ length: 10 }, (_, m) => bucketManifest(`fat-${n + m}`, { spec: { lifecycle } }));
+    await api.call('resources.apply_all', { manifests });
+  }
+});
+afterEach(async () => {
+  for (const socket of sockets.splice(0)) socket.destroy();
+  await api.close();
+});
+
+/** Sends this GET ten times and reads nothing: 30 MB, of which the kernel takes some. */
+function ask(key: string, procedure: string): Socket {
+  const input = encodeURIComponent(JSON.stringify({ workspace: 'acme' }));
+  const socket = connect((api.server.server.address() as AddressInfo).port, '127.0.0.1');
+  socket.pause().on('error', () => undefined);
+  const head = `GET /trpc/${procedure}?input=${input} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${key}\r\n\r\n`;
+  socket.write(head.repeat(10));
+  sockets.push(socket);
+  return socket;
+}
+
+it('are refused more when they leave too much unread, by all keys of a workspace; others are served', async () => {
+  const [one, two] = [api.key({ workspace: 'acme' }), api.key({ workspace: 'acme' })];
+  // As over a pool: a list at a time, and each takes its time.
+  const list = api.stores.resources.list.bind(api.stores.resources);
+  let last: Promise<unknown> = Promise.resolve();
+  api.stores.resources.list = (scope, query) => {
+    const next = last.then(() => setTimeout(5)).then(() => list(scope, query));
+    last = next;
+    return next;
+  };
+  const refused = async (): Promise<boolean> => (await api.call('resources.list', { limit: 1 }, two)).status === 429;
+  for (let asked = 0; asked < 3; asked += 1) ask(one, 'resources.list');
+  await expect.poll(refused, { interval: 5, timeout: 5_000 }).toBe(true);
+  expect((await api.call('resources.list', {}, api.key({ workspace: 'beta' }))).status).toBe(200);
+  // Those that were admitted before are not kept either.
+  const answer = await api.call('resources.list', { limit: 1 }, one);
+  expect(answer.error.data).toMatchObject({ code: 'RATE_LIMITED', allowed: { max: 8_000_000 }, retryAfterMs: 1_000 });
+  expect(answer.error.data.current).toBeLessThan(8_000_000 + 2 * 3_500_000);
+});
+
+it.each(['resources.list', 'resources.watch'])('lose the connection on which their %s has not moved', async (what) => {
+  const gone = Promise.withResolvers<void>();
+  api.server.server.once('connection', (socket: Socket) => socket.once('close', () => gone.resolve()));
+  ask(api.key({ workspace: 'acme' }), what);
+  await gone.promise;
+  expect((await api.call('resources.list', { limit: 1 }, api.key({ workspace: 'acme' }))).status).toBe(200);
+});
