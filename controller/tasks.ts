@@ -61,10 +61,9 @@ export function createFiring({ engine, clock, log, metrics, options }: TaskInput
     const { firing, inMs } = await engine.takeFiring(options.fireLeaseMs);
     if (firing === null) return Math.min(options.fireIdleMs, Math.max(inMs ?? Infinity, options.fireShardGapMs));
     const rowMs = 1_000 / firing.ratePerSecond;
-    const { woken, left } = await engine.fire(firing.shard, [firing.topic], rowMs);
+    const woken = await engine.fire(firing.shard, [firing.topic], rowMs);
     metrics.firedRows.inc(woken);
-    // Those left to be drained become due at the same distance: going on before them, one shard more would wake rows at this rate.
-    await engine.moveFiring(firing, Math.max(options.fireShardGapMs, Math.ceil((woken + left) * rowMs)));
+    await engine.moveFiring(firing, Math.max(options.fireShardGapMs, Math.ceil(woken * rowMs)));
     return 0;
   };
 

@@ -93,12 +93,8 @@ export interface EngineStore {
   /** Newest passes of a row, newest first. */
   passes(input: { shard: number; uid: string; limit: number; epoch?: number }): Promise<readonly StoredPass[]>;
 
-  /** Fires topics in one shard (engine-side causes: credentials, breaker, builds); `rowMs` between the due times of two rows. Answers rows woken, and left to be drained. */
-  fire(
-    shard: number,
-    topics: readonly Topic[],
-    rowMs: number,
-  ): Promise<{ readonly woken: number; readonly left: number }>;
+  /** Fires topics in one shard (engine-side causes: credentials, breaker, builds); `rowMs` between the due times of two rows. Answers rows woken. */
+  fire(shard: number, topics: readonly Topic[], rowMs: number): Promise<number>;
   /** Asks for a topic to be fired in all shards, by whichever replica; asked again, it begins anew. */
   askFiring(topic: Topic, ratePerSecond: number): Promise<void>;
   /** Takes the next firing that is due, for leaseMs; or how long until one is (null: there is none). */

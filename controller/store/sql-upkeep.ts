@@ -27,17 +27,17 @@ type Upkeep = Pick<
 export function createSqlUpkeep({ sql, signals }: SqlEngineStoreOptions): Upkeep {
   return {
     async fire(shard, topics, rowMs) {
-      let fired = { woken: 0, left: 0 };
-      if (topics.length === 0) return fired;
+      if (topics.length === 0) return 0;
+      let woken = 0;
       const write = async (tx: Tx): Promise<void> => {
         const version = (await takeVersions(tx, shard, 1))[0]?.version ?? 0;
         tx.closeWith(async () => {
-          fired = (await fireTopics(tx, shard, version, topics, rowMs))[0] ?? fired;
+          woken = (await fireTopics(tx, shard, version, topics, rowMs))[0]?.woken ?? 0;
         });
       };
       await sql.transaction('fire', write, { repeatable: true });
-      if (fired.woken > 0) signals.signal([shard]);
-      return fired;
+      if (woken > 0) signals.signal([shard]);
+      return woken;
     },
     async drain(shard, limit) {
       const [drained] = await drainTopic(sql, shard, limit);

@@ -1,14 +1,13 @@
 import { statement } from '#controller/store/statement.ts';
-import { hearers, locked, marks, woken, wokenAtOnceMax, wokenDueAt } from './fragments.ts';
+import { hearers, locked, marks, woken, wokenDueAt } from './fragments.ts';
 
 /**
  * Fires topics of one shard, after the version was taken in the same transaction: $1 shard, $2 version, $3 topics, $4 ms between the
- * due times of two rows (0: all at once, ahead of routine work), those that are left to be drained included. Answers how many were woken, and
- * how many are left.
+ * due times of two rows (0: all at once, ahead of routine work), those that are left to be drained included. Answers how many were woken.
  */
 export const fireTopics = statement<
   [shard: number, version: number, topics: readonly string[], rowMs: number],
-  { woken: number; left: number }
+  { woken: number }
 >({
   name: 'fire_topics',
   text: `
@@ -33,8 +32,5 @@ wakes as (
   where w.shard = $1::smallint and w.uid = s.uid and w.uid = any (array(select uid from locked))
   returning w.uid
 )
-select (select count(*) from wakes) as woken, (
-  select count(*) from hearers h
-  join listeners l on l.shard = $1::smallint and l.topic = h.topic and l.uid >= h.uid
-  where h.place > ${wokenAtOnceMax}) as left`,
+select count(*) as woken from wakes`,
 });

@@ -226,9 +226,7 @@ function createUpkeepMethods(db: MemoryDatabase): UpkeepMethods {
       const before = new Map(tables.work);
       fireTopics(db, tables, { topics, version: tables.version, rowMs });
       db.committed(shard);
-      const woken = [...tables.work].filter(([uid, work]) => before.get(uid)?.wakeSeq !== work.wakeSeq).length;
-      const left = topics.reduce((sum, topic) => sum + (tables.topics.get(topic)?.draining.length ?? 0), 0);
-      return { woken, left };
+      return [...tables.work].filter(([uid, work]) => before.get(uid)?.wakeSeq !== work.wakeSeq).length;
     },
     async askFiring(topic, ratePerSecond) {
       askFiring(db, topic, ratePerSecond);
