@@ -48,6 +48,8 @@ export interface ApiDeps {
   readonly rowCounts: RowCounts;
   /** What calls that stay open read with. */
   readonly lane: ReadLane;
+  /** What is written but rows: it locks the shard, so a tenant's calls wait for each other here and hold no connection meanwhile. */
+  readonly records: ReadLane;
   readonly rows: RowLooks;
   readonly waits: ParkedWaits;
   readonly keyHmacSecret: string;
@@ -109,7 +111,9 @@ export function procedureBase(deps: ApiDeps) {
 /** A denial is answered even if it cannot be written down; the log has it then. */
 async function auditDenial(deps: ApiDeps, call: Call, what: { input: unknown; outcome: string }): Promise<void> {
   try {
-    await deps.stores.admin.audit(call.scope, call.principal.workspace, auditEntry(deps, call, what));
+    const { workspace, keyId } = call.principal;
+    const entry = auditEntry(deps, call, what);
+    await deps.records.run(workspace ?? `key ${keyId}`, () => deps.stores.admin.audit(call.scope, workspace, entry));
   } catch (error) {
     deps.log.error({ error, procedure: call.procedure, traceId: call.traceId }, 'A denied attempt was not audited');
   }

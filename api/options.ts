@@ -63,6 +63,8 @@ const optionsSchema = z.strictObject({
 
   /** Reads of waits and watches under way at once: the rest of the pool is for other calls. */
   laneReadsMax: count(4, 1, 100),
+  /** Changes of keys, decisions and the like, and entries of denied attempts, written at once: one of a workspace. */
+  recordsAtOnceMax: count(2, 1, 100),
 
   readerTimeoutMs: ms(30_000, 100, 120_000),
   /** Deadline of `/readyz`'s question to the database. */

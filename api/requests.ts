@@ -28,7 +28,8 @@ export async function doOnce(
   wish: OneTime & { readonly act: (recording: Recording) => Promise<unknown> },
 ): Promise<{ readonly repeated: boolean; readonly results: Json }> {
   try {
-    await wish.act(recordingOf(deps, call, wish));
+    const { workspace, keyId } = call.principal;
+    await deps.records.run(workspace ?? `key ${keyId}`, () => wish.act(recordingOf(deps, call, wish)));
     return { repeated: false, results: wish.results ?? null };
   } catch (error) {
     if (!(error instanceof RequestRepeated)) throw error;

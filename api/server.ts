@@ -38,7 +38,10 @@ import type { WaitDoorDeps } from './waits/wait-door.ts';
  * S2  Every error has one shape, whatever found it: parser, limit, key, procedure, or no route at all.
  * S3  Every answer carries `x-request-id`; the same id is in its error, log lines, audit entries and revisions.
  */
-export interface ApiServerInput extends Omit<ApiDeps, 'feed' | 'auth' | 'rowCounts' | 'lane' | 'rows' | 'waits'> {
+export interface ApiServerInput extends Omit<
+  ApiDeps,
+  'feed' | 'auth' | 'rowCounts' | 'lane' | 'records' | 'rows' | 'waits'
+> {
   readonly signals: Signals;
   readonly metrics: Metrics;
   /** Resolves if the database answers and is migrated; rejects otherwise. */
@@ -65,7 +68,8 @@ export function createApiServer(input: ApiServerInput): FastifyInstance {
   const { resources } = input.stores;
   const rows = createRowLooks(resources, lane);
   const waits = createParkedWaits({ feed, resources, auth, lane, clock, options });
-  const deps: ApiDeps = { ...input, feed, auth, lane, rows, waits, rowCounts: createRowCounts(resources, clock) };
+  const [rowCounts, records] = [createRowCounts(resources, clock), createReadLane(options.recordsAtOnceMax)];
+  const deps: ApiDeps = { ...input, feed, auth, lane, records, rows, waits, rowCounts };
   const router = createRouter(deps);
   const calls = createOpenCalls();
   const server = fastify({

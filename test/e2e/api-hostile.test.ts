@@ -231,4 +231,29 @@ describe('a tenant that asks for much at once', () => {
       await own.close();
     }
   });
+
+  it('is written about one call at a time, so that its denied attempts and keys hold one connection', async () => {
+    const own = await startApi();
+    try {
+      const underWay = { now: 0, most: 0 };
+      const counted = <A extends readonly unknown[], T>(write: (...args: A) => Promise<T>) => {
+        return async (...args: A): Promise<T> => {
+          underWay.most = Math.max(underWay.most, (underWay.now += 1));
+          await new Promise(setImmediate);
+          return await write(...args).finally(() => (underWay.now -= 1));
+        };
+      };
+      const { admin } = own;
+      admin.audit = counted(admin.audit.bind(admin));
+      admin.createKey = counted(admin.createKey.bind(admin));
+      const key = own.key({ workspace: 'acme' });
+      const denied = Array.from({ length: 20 }, () => own.call('resources.get', bucketRef('x', 'beta'), key));
+      const made = Array.from({ length: 20 }, () => own.call('keys.create', { workspace: 'acme', scopes: ['*'] }, key));
+      const statuses = (await Promise.all([...denied, ...made])).map((answer) => answer.status);
+      expect(new Set(statuses)).toEqual(new Set([404, 200]));
+      expect(underWay).toEqual({ now: 0, most: 1 });
+    } finally {
+      await own.close();
+    }
+  });
 });
