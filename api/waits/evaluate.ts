@@ -53,7 +53,7 @@ function goneResult(one: Fixed, until: string): Evaluated {
 
 function presentResult(one: Fixed, view: ResourceView, until: string): Evaluated {
   const { row } = view;
-  const conditions = projectConditions(view);
+  const conditions = conditionsOf(view);
   const current = (type: string): Condition | undefined =>
     conditions.find((condition) => condition.type === type && counts(condition, one, row.generation));
   const wanted = until === 'Deleted' ? undefined : current(until);
@@ -75,6 +75,15 @@ function presentResult(one: Fixed, view: ResourceView, until: string): Evaluated
       condition: shown ?? null,
     },
   };
+}
+
+/** Of each view once: hundreds of waits may be for the same rows, and every change of one evaluates them all. */
+const projected = new WeakMap<ResourceView, readonly Condition[]>();
+
+function conditionsOf(view: ResourceView): readonly Condition[] {
+  const known = projected.get(view) ?? projectConditions(view);
+  projected.set(view, known);
+  return known;
 }
 
 /** Whether a condition is about the generation waited for, or a later one, and not overtaken by an edit. */
