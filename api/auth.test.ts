@@ -66,7 +66,14 @@ describe('the rate limiter', () => {
   let now = 0;
   const clock = { monotonic: () => now } as Clock;
   const limiter = () =>
-    createRateLimiter({ clock, options: { ratePerSecondDefault: 10, burstSeconds: 2, batchMax: 5 } });
+    createRateLimiter({
+      clock,
+      options: { ratePerSecondDefault: 10, ratePerTenant: 15, burstSeconds: 2, batchMax: 5 },
+    });
+  const of = (keyId: string, ratePerSecond: number | null = null, workspace: string | null = null) => ({
+    principal: { keyId, workspace },
+    ratePerSecond,
+  });
   const refusedFor = (body: () => void): number | null => {
     try {
       body();
@@ -78,24 +85,35 @@ describe('the rate limiter', () => {
 
   it('lets a burst through, then the rate, and says when the next call fits', () => {
     const limit = limiter();
-    expect(refusedFor(() => limit.take('k', null, 20))).toBeNull();
-    expect(refusedFor(() => limit.take('k', null, 1))).toBe(100);
+    expect(refusedFor(() => limit.take(of('k'), 20))).toBeNull();
+    expect(refusedFor(() => limit.take(of('k'), 1))).toBe(100);
     now += 100;
-    expect(refusedFor(() => limit.take('k', null, 1))).toBeNull();
-    expect(refusedFor(() => limit.take('k', null, 5))).toBe(500);
+    expect(refusedFor(() => limit.take(of('k'), 1))).toBeNull();
+    expect(refusedFor(() => limit.take(of('k'), 5))).toBe(500);
   });
 
   it('takes a batch whole or not at all', () => {
     const limit = limiter();
-    limit.take('k', null, 18);
-    expect(refusedFor(() => limit.take('k', null, 3))).toBe(100);
-    expect(refusedFor(() => limit.take('k', null, 2))).toBeNull();
+    limit.take(of('k'), 18);
+    expect(refusedFor(() => limit.take(of('k'), 3))).toBe(100);
+    expect(refusedFor(() => limit.take(of('k'), 2))).toBeNull();
   });
 
   it('keeps keys apart, and lets a slow key send one full batch', () => {
     const limit = limiter();
-    limit.take('a', null, 20);
-    expect(refusedFor(() => limit.take('b', 1, 5))).toBeNull();
-    expect(refusedFor(() => limit.take('b', 1, 1))).toBe(1_000);
+    limit.take(of('a'), 20);
+    expect(refusedFor(() => limit.take(of('b', 1), 5))).toBeNull();
+    expect(refusedFor(() => limit.take(of('b', 1), 1))).toBe(1_000);
+  });
+
+  it('lets all keys of a workspace together have the rate of a workspace, or that of a key with more', () => {
+    const limit = limiter();
+    limit.take(of('a', null, 'acme'), 20);
+    limit.take(of('b', null, 'acme'), 10);
+    expect(refusedFor(() => limit.take(of('c', null, 'acme'), 3))).toBe(200);
+    expect(refusedFor(() => limit.take(of('d', null, 'beta'), 3))).toBeNull();
+    expect(refusedFor(() => limit.take(of('platform'), 20))).toBeNull();
+    limit.take(of('e', 100, 'gamma'), 200);
+    expect(refusedFor(() => limit.take(of('e', 100, 'gamma'), 1))).toBe(10);
   });
 });

@@ -37,6 +37,8 @@ const optionsSchema = z.strictObject({
 
   /** Procedures a second of a key that names no rate of its own. */
   ratePerSecondDefault: count(200, 1, 100_000),
+  /** Of all keys of a workspace together, unless one of them has a greater rate. */
+  ratePerTenant: count(1_000, 1, 100_000),
   /** A bucket holds this many seconds of its rate, and never less than one full batch. */
   burstSeconds: count(10, 1, 60),
 

@@ -217,7 +217,7 @@ function addTrpc(server: FastifyInstance, { deps, router, calls }: TrpcInput): v
     const { path } = request.params as { path: string };
     const call = callOf(path, url.searchParams, options);
     const caller = await auth.authenticate(request.headers.authorization);
-    limiter.take(caller.principal.keyId, caller.ratePerSecond, call.procedures.length);
+    limiter.take(caller, call.procedures.length);
     const text = request.method === 'GET' ? (url.searchParams.get('input') ?? '') : textOf(request.body);
     checkInput(text, call, options);
     if (door.takes(request, call)) {
