@@ -18,6 +18,8 @@ if (missing !== null) process.stderr.write(`\nSKIPPED: all tests that need Postg
 const onPostgres = (...files: string[]): object => ({
   include: missing === null ? files : [],
   globalSetup: ['./test/support/global-postgres.ts'],
+  // In real time, on machines that others share. What fails twice fails; what fails once is said (retry x1).
+  retry: 1,
 });
 const oneByOne = { testTimeout: 60_000, hookTimeout: 60_000, fileParallelism: false };
 
@@ -62,8 +64,6 @@ export default defineConfig({
           ...onPostgres('test/process/**/*.test.ts'),
           // Each has several processes of its own: with four files at once on two cores, one in a hundred met a time that was not meant.
           maxWorkers: 2,
-          // In real time on a machine that others share. What fails twice fails; what fails once is said (retry x1).
-          retry: 1,
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },
