@@ -40,13 +40,15 @@ export interface RunOptions {
   readonly only?: (id: string) => boolean;
   /** Prints the last effects and the log of each world. */
   readonly trace?: boolean;
+  /** Called with each failure when it is found. */
+  readonly onFailure?: (failure: string) => void;
 }
 
 /** Runs all cases of a suite for some seeds. */
 export async function runSuite(
   suite: Suite,
   seeds: readonly number[],
-  { only = () => true, trace = false }: RunOptions = {},
+  { only = () => true, trace = false, onFailure = () => undefined }: RunOptions = {},
 ): Promise<SuiteReport> {
   const failures: string[] = [];
   const counts = new Map<string, number>();
@@ -65,7 +67,9 @@ export async function runSuite(
       worldsMade().forEach((world) => addCounts(counts, world.counts()));
       for (const world of worldsMade()) hash = hash32(`${hash} ${world.traceHash()}`);
       if (trace) worldsMade().forEach(printTrace);
-      if (failure !== null) failures.push(`${failure}\n  ${replayLine(suite.name, seed, id)}`);
+      if (failure === null) continue;
+      failures.push(`${failure}\n  ${replayLine(suite.name, seed, id)}`);
+      onFailure(failures.at(-1) ?? failure);
     }
   }
   forgetWorlds();
