@@ -5,7 +5,7 @@ import { EventSource } from 'eventsource';
 import type { ResourceKey } from '#resources/resource.ts';
 import type { WireError } from './errors.ts';
 import type { AppRouter } from './router.ts';
-import type { WaitAnswer } from './waits/parked-waits.ts';
+import type { WaitAnswer } from './waits/parked.ts';
 import type { WatchEvent } from './watch.ts';
 
 /** The typed client (package export "./client"). Names are camelCase here alone; on the wire they are as in the documentation. */

@@ -5,8 +5,9 @@ import { scrubText } from '#controller/log.ts';
 import type { Logger } from '#controller/log.ts';
 import type { AdminStore } from '#controller/store/admin-store.ts';
 import type { ProviderStore } from '#controller/store/provider-store.ts';
+import type { AuditEntry } from '#controller/store/recording.ts';
 import type { ReplayStore } from '#controller/store/replay-store.ts';
-import type { AuditEntry, ResourceStore, Scope } from '#controller/store/resource-store.ts';
+import type { ResourceStore, Scope } from '#controller/store/resource-store.ts';
 import type { Feed } from '#controller/watch/feed.ts';
 import { validationError } from '#resources/errors.ts';
 import type { KnownFields } from '#resources/issues.ts';
@@ -19,12 +20,12 @@ import { toWireError } from './errors.ts';
 import { requestDigest } from './key-text.ts';
 import type { ApiOptions } from './options.ts';
 import type { ReaderClient } from './reader-client.ts';
-import type { Seat } from './procedures/wait.ts';
 import type { ReadLane } from './read-lane.ts';
 import type { RowCounts } from './row-counts.ts';
 import { isDenial } from './scopes.ts';
 import type { RowLooks } from './shared-looks.ts';
 import type { ParkedWaits } from './waits/parked-waits.ts';
+import type { Seat } from './waits/parked.ts';
 
 /** The stores of the API; on Postgres behind two logins, in tests in memory. */
 export interface ApiStores {

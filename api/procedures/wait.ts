@@ -9,7 +9,7 @@ import type { ApiOptions } from '#api/options.ts';
 import { requireScope, requireWorkspace } from '#api/scopes.ts';
 import { evaluate } from '#api/waits/evaluate.ts';
 import type { Fixed } from '#api/waits/evaluate.ts';
-import type { UndecidedWait, WaitAnswer } from '#api/waits/parked-waits.ts';
+import type { UndecidedWait, WaitAnswer } from '#api/waits/parked.ts';
 import { cursorInput, generationInput, keyInput, keyOf, storable } from './inputs.ts';
 
 /**
@@ -31,14 +31,6 @@ export const waitInput = (limits: Pick<ApiOptions, 'waitRefsMax' | 'waitTimeoutM
   });
 
 export type WaitInput = z.output<ReturnType<typeof waitInput>>;
-
-/**
- * Where a wait that is not decided yet is left, by a door that can answer later without keeping the call: it parks it. What the
- * procedure answers is then not sent.
- */
-export interface Seat {
-  wait: UndecidedWait | null;
-}
 
 export interface WaitCall {
   readonly input: WaitInput;

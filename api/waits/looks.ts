@@ -4,7 +4,8 @@ import { wantedMax } from '#api/shared-looks.ts';
 import { evaluate } from './evaluate.ts';
 import { groupsOf, uidsIn, workspacesOf } from './groups.ts';
 import type { Group, Line } from './groups.ts';
-import type { Parked, ParkedWaitsDeps, Registry, WaitAnswer } from './parked-waits.ts';
+import type { Parked, ParkedWaitsDeps, WaitAnswer } from './parked.ts';
+import type { Registry } from './registry.ts';
 
 /** When a line looks, and what comes of it. The invariants stand in parked-waits.ts. */
 export interface Looks {

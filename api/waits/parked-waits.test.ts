@@ -8,7 +8,7 @@ import { makeRow } from '#resources/testing.ts';
 import type { Caller } from '#api/auth.ts';
 import { createReadLane } from '#api/read-lane.ts';
 import { createParkedWaits } from './parked-waits.ts';
-import type { Heard, Parked } from './parked-waits.ts';
+import type { Heard, Parked } from './parked.ts';
 
 /** Time stands still until it is moved; what is due then is called in order. */
 function virtualClock() {

@@ -1,16 +1,6 @@
-import type { Clock } from '#controller/clock.ts';
-import type { ResourceStore, Scope } from '#controller/store/resource-store.ts';
-import type { Feed } from '#controller/watch/feed.ts';
-import type { Ms } from '#resources/resource.ts';
-import type { Authenticator, Caller } from '#api/auth.ts';
-import type { ApiOptions } from '#api/options.ts';
-import type { ReadLane } from '#api/read-lane.ts';
-import { createDeadlines } from './deadlines.ts';
-import type { Fixed, WaitResult } from './evaluate.ts';
-import { createGroups } from './groups.ts';
-import type { Group } from './groups.ts';
-import { createKeyChecks } from './key-checks.ts';
 import { createLooks } from './looks.ts';
+import type { Heard, Parked, ParkedWaitsDeps, UndecidedWait } from './parked.ts';
+import { createRegistry, sweepEveryMs } from './registry.ts';
 
 /**
  * Waits that are not decided yet. Each is one small record; what wakes, reads, evaluates and ends them is shared by all.
@@ -30,51 +20,6 @@ export interface ParkedWaits {
   /** All are answered soon, as if their time were up; so is what still comes. */
   stop(): void;
 }
-
-export interface WaitAnswer {
-  readonly outcome: 'met' | 'stalled' | 'deleted' | 'timeout';
-  readonly results: readonly WaitResult[];
-  readonly cursor: string;
-}
-
-/** A wait whose rows were found, and are not as wanted yet. */
-export interface UndecidedWait {
-  readonly scope: Scope;
-  readonly caller: Caller;
-  readonly fixed: readonly Fixed[];
-  readonly until: string;
-  readonly cursor: string;
-  /** Monotonic. */
-  readonly deadline: Ms;
-  /** Gives its place among the open waits back. Called once. */
-  readonly release: () => void;
-}
-
-/** What a parked wait hears: its answer, as text too, which is made once for all who hear it; or what went wrong. */
-export type Heard = { readonly answer: WaitAnswer; readonly text: () => string } | { readonly error: unknown };
-
-export interface Parked {
-  readonly group: Group<Parked>;
-  readonly keyId: string;
-  /** Of its deadline. */
-  readonly slot: number;
-  /** Counts up: a look that began before it was parked is not for it. */
-  readonly number: number;
-  readonly release: () => void;
-  readonly hear: (heard: Heard) => void;
-}
-
-export interface ParkedWaitsDeps {
-  readonly feed: Feed;
-  readonly resources: Pick<ResourceStore, 'getByUid'>;
-  readonly auth: Pick<Authenticator, 'recheck'>;
-  readonly lane: ReadLane;
-  readonly clock: Clock;
-  readonly options: Pick<ApiOptions, 'feedPollMs' | 'feedGapMs' | 'keyRecheckMs'>;
-}
-
-/** How late a deadline may be noticed. */
-const sweepEveryMs = 20;
 
 /** One of these serves a process. */
 export function createParkedWaits(deps: ParkedWaitsDeps): ParkedWaits {
@@ -125,40 +70,4 @@ export function createParkedWaits(deps: ParkedWaitsDeps): ParkedWaits {
       for (const { members } of groups.all.values()) for (const parked of members) endNow(parked);
     },
   };
-}
-
-export type Registry = ReturnType<typeof createRegistry>;
-
-/** All that is parked, by group, deadline and key. */
-function createRegistry(deps: ParkedWaitsDeps) {
-  const groups = createGroups<Parked>();
-  const deadlines = createDeadlines<Parked>(sweepEveryMs);
-  const checks = createKeyChecks(deps);
-  let last = 0;
-
-  const add = (wait: UndecidedWait, hear: Parked['hear']): { readonly parked: Parked; readonly made: boolean } => {
-    const { group, made } = groups.join(wait);
-    last += 1;
-    const { keyId } = wait.caller.principal;
-    const slot = deadlines.slotOf(wait.deadline);
-    const parked: Parked = { group, keyId, slot, number: last, release: wait.release, hear };
-    group.members.add(parked);
-    deadlines.add(slot, parked);
-    checks.enter(wait.caller);
-    return { parked, made };
-  };
-  /** Whether it was still parked. */
-  const remove = (parked: Parked): boolean => {
-    const { group, keyId, slot } = parked;
-    if (!group.members.delete(parked)) return false;
-    deadlines.remove(slot, parked);
-    checks.leave(keyId);
-    parked.release();
-    if (group.members.size === 0) groups.drop(group);
-    return true;
-  };
-  const tell = (some: Iterable<Parked>, heard: Heard): void => {
-    for (const parked of some) if (remove(parked)) parked.hear(heard);
-  };
-  return { groups, deadlines, checks, add, remove, tell, last: () => last };
 }

@@ -4,9 +4,9 @@ import type { Caller } from '#api/auth.ts';
 import { traceOfRequest } from '#api/context.ts';
 import type { Context } from '#api/context.ts';
 import type { HttpCall } from '#api/http-call.ts';
-import type { Seat } from '#api/procedures/wait.ts';
 import type { AppRouter } from '#api/router.ts';
-import type { Parked, ParkedWaits, UndecidedWait } from './parked-waits.ts';
+import type { ParkedWaits } from './parked-waits.ts';
+import type { Parked, Seat, UndecidedWait } from './parked.ts';
 
 /**
  * The way through the server of requests that wait and do nothing else: a `resources.wait`, or a batch of them. They run the same procedure,

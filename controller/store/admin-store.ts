@@ -1,5 +1,5 @@
-import type { RecordedRequest, Recording } from './recording.ts';
-import type { AuditEntry, Scope } from './resource-store.ts';
+import type { AuditEntry, RecordedRequest, Recording } from './recording.ts';
+import type { Scope } from './resource-store.ts';
 import type { ApiKeyRow, OperationRow, StoredPlan } from './rows.ts';
 
 /** Keys, audit, operations and plans: what only the API and the reader ask for. On Postgres only. A recording is written with its change. */

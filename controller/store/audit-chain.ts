@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { canonicalJson } from '#resources/json.ts';
-import type { AuditEntry } from './resource-store.ts';
+import type { AuditEntry } from './recording.ts';
 
 /** The workspace under which the platform's own entries stand. */
 export const platformWorkspace = '-';

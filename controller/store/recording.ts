@@ -1,5 +1,15 @@
 import type { Json } from '#resources/json.ts';
-import type { AuditEntry } from './resource-store.ts';
+
+/** A line of the audit log. */
+export interface AuditEntry {
+  readonly actor: string;
+  readonly lineage: string;
+  readonly procedure: string;
+  readonly outcome: string;
+  readonly target: string;
+  readonly bodyDigest: string;
+  readonly traceId: string;
+}
 
 /**
  * What is written in the transaction of a change that is not of rows: its audit entry, and the request that a repeat is known by. Either

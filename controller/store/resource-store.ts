@@ -1,6 +1,6 @@
 import { validationError, type ApiError } from '#resources/errors.ts';
 import type { ResourceKey, ResourceRow, ResourceView } from '#resources/resource.ts';
-import type { Recording } from './recording.ts';
+import type { AuditEntry, Recording } from './recording.ts';
 import type { Decision, MutationSnapshot, Revision, RowWrite, StoredPass } from './rows.ts';
 
 /** Whose rows a call may touch: a workspace (row-level security behind it), or all, with a platform key. */
@@ -73,16 +73,6 @@ export interface MutationOutcome {
   readonly results: readonly { readonly uid: string; readonly generation: number }[];
   /** The rows as they are after the transaction: those written. */
   readonly views: readonly ResourceView[];
-}
-
-export interface AuditEntry {
-  readonly actor: string;
-  readonly lineage: string;
-  readonly procedure: string;
-  readonly outcome: string;
-  readonly target: string;
-  readonly bodyDigest: string;
-  readonly traceId: string;
 }
 
 export interface ListQuery {

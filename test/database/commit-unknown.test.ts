@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CommitUnknown } from '#controller/store/sql-errors.ts';
 import { createSqlAdminStore } from '#controller/store/sql-admin-store.ts';
 import type { AdminStore } from '#controller/store/admin-store.ts';
-import type { AuditEntry } from '#controller/store/resource-store.ts';
+import type { AuditEntry } from '#controller/store/recording.ts';
 import type { Claim } from '#controller/store/rows.ts';
 import {
   claim,

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ConditionDraft } from '#resources/condition.ts';
 import type { ResourceKey } from '#resources/resource.ts';
-import type { WaitAnswer } from '#api/waits/parked-waits.ts';
+import type { WaitAnswer } from '#api/waits/parked.ts';
 import { bucketManifest, bucketRef, settle, startApi } from './api-support.ts';
 import type { Answered, TestApi } from './api-support.ts';
 

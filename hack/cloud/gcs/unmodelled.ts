@@ -1,10 +1,11 @@
 // What Cloud Storage has and this cloud does not: refused as such, never answered as if it were missing or done.
 
-import { usesUniformAccess } from './buckets.ts';
+import type { CloudRequest } from '#hack/cloud/door.ts';
 import type { CallKind } from '#hack/cloud/faults.ts';
-import type { Call } from './call.ts';
+import { usesUniformAccess } from './buckets.ts';
 import { ACCESS_LISTS, GcsError, invalid, notModelled } from './errors.ts';
 import type { GcsModel } from './model.ts';
+import type { Query } from './preconditions.ts';
 
 const LEGACY_ACL = /^\/storage\/v1\/b\/([^/]+)\/(?:acl|defaultObjectAcl|o\/[^/]+\/acl)(?:\/[^/]*)?$/;
 const FEATURES: readonly (readonly [RegExp, string])[] = [
@@ -35,7 +36,10 @@ export function refusalOfPath(model: GcsModel, path: string): GcsError {
 }
 
 /** Throws 501 for what a caller asks of any path and would otherwise believe to have got. */
-export function refuseUnmodelled({ request, query }: Pick<Call, 'request' | 'query'>, kind: CallKind): void {
+export function refuseUnmodelled(
+  { request, query }: { readonly request: CloudRequest; readonly query: Query },
+  kind: CallKind,
+): void {
   if (kind === 'write' && (request.headers['if-match'] ?? request.headers['if-none-match']) !== undefined)
     throw notModelled('If-Match and If-None-Match on writes; use ifGenerationMatch or ifMetagenerationMatch');
   const sealed = Object.keys(request.headers).some((name) => /^x-goog-(copy-source-)?encryption-key$/.test(name));

@@ -1,8 +1,7 @@
 import type { Intent } from '#controller/contract.ts';
 import type { FiringRow } from '#controller/store/engine-store.ts';
-import type { RecordedRequest } from '#controller/store/recording.ts';
+import type { AuditEntry, RecordedRequest } from '#controller/store/recording.ts';
 import type { ReplayRow } from '#controller/store/replay-store.ts';
-import type { AuditEntry } from '#controller/store/resource-store.ts';
 import { dueShiftMs } from '#controller/store/rows.ts';
 import type {
   Decision,
