@@ -1,3 +1,5 @@
+import { createHeap } from './heap.ts';
+
 /**
  * Virtual time: a queue of callbacks, in order of time and then of asking. Time moves only when the world says so.
  */
@@ -26,44 +28,14 @@ function comesBefore(a: Timer, b: Timer): boolean {
 
 /** A timeline that starts at 0. */
 export function createTimeline(): Timeline {
-  // A binary heap: a world of months has tens of thousands of timers, most of which are cancelled.
-  const heap: Timer[] = [];
+  // A world of months has tens of thousands of timers, most of which are cancelled.
+  const heap = createHeap(comesBefore);
   let elapsed = 0;
   let order = 0;
 
-  const swap = (a: number, b: number): void => {
-    const [one, other] = [heap[a], heap[b]];
-    if (one === undefined || other === undefined) return;
-    heap[a] = other;
-    heap[b] = one;
-  };
-  const isBefore = (a: number, b: number): boolean => {
-    const [one, other] = [heap[a], heap[b]];
-    return one !== undefined && other !== undefined && comesBefore(one, other);
-  };
-  const push = (timer: Timer): void => {
-    heap.push(timer);
-    for (let at = heap.length - 1; at > 0;) {
-      const parent = (at - 1) >> 1;
-      if (!isBefore(at, parent)) return;
-      swap(at, parent);
-      at = parent;
-    }
-  };
-  const pop = (): Timer | undefined => {
-    swap(0, heap.length - 1);
-    const timer = heap.pop();
-    for (let at = 0; ;) {
-      const left = 2 * at + 1;
-      const least = isBefore(left + 1, left) ? left + 1 : left;
-      if (!isBefore(least, at)) return timer;
-      swap(least, at);
-      at = least;
-    }
-  };
   const skipCancelled = (): Timer | undefined => {
-    while (heap[0]?.run === null) pop();
-    return heap[0];
+    while (heap.top()?.run === null) heap.pop();
+    return heap.top();
   };
 
   return {
@@ -71,7 +43,7 @@ export function createTimeline(): Timeline {
     after(ms, run) {
       order += 1;
       const timer: Timer = { at: elapsed + Math.max(0, ms), order, run };
-      push(timer);
+      heap.push(timer);
       return () => {
         timer.run = null;
       };
@@ -79,7 +51,7 @@ export function createTimeline(): Timeline {
     nextAt: () => skipCancelled()?.at ?? null,
     runNext() {
       if (skipCancelled() === undefined) return false;
-      const timer = pop();
+      const timer = heap.pop();
       elapsed = Math.max(elapsed, timer?.at ?? 0);
       timer?.run?.();
       return true;

@@ -17,6 +17,7 @@ import type {
 import { keyText } from '#resources/reference.ts';
 import type { Ms, ResourceKey, ResourceRow } from '#resources/resource.ts';
 import type { Topic } from '#resources/topic.ts';
+import { WorkTable } from './work-table.ts';
 
 /**
  * The tables of architecture §4 in memory, one object for all stores of a world.
@@ -55,8 +56,6 @@ export interface RetainedRow {
   readonly until: Ms | null;
   readonly reason: string;
 }
-
-export type MemoryWork = WorkRow & { readonly workspace: string; readonly kind: string };
 
 export interface TopicRow {
   readonly firedVersion: number;
@@ -105,7 +104,7 @@ export interface Shard {
   readonly rows: Map<string, ResourceRow>;
   readonly byKey: Map<string, string>;
   readonly bySlot: Map<string, string>;
-  readonly work: Map<string, MemoryWork>;
+  readonly work: WorkTable;
   readonly topics: Map<Topic, TopicRow>;
   readonly listeners: Map<Topic, Set<string>>;
   readonly listening: Map<string, readonly Topic[]>;
@@ -152,7 +151,7 @@ export function shardTables(db: MemoryDatabase, shard: number): Shard {
     rows: new Map(),
     byKey: new Map(),
     bySlot: new Map(),
-    work: new Map(),
+    work: new WorkTable(),
     topics: new Map(),
     listeners: new Map(),
     listening: new Map(),

@@ -12,11 +12,11 @@ import {
   shardTables,
   wakeSpread,
   type MemoryDatabase,
-  type MemoryWork,
   type Shard,
 } from './database.ts';
 import { createIntentMethods, fenced } from './intents.ts';
 import { createSettleMethods } from './settle.ts';
+import type { MemoryWork } from './work-table.ts';
 
 /** EngineStore over a MemoryDatabase. Each method runs to its end before it returns its promise. */
 export function createMemoryEngineStore(db: MemoryDatabase): EngineStore {
@@ -30,17 +30,13 @@ export function createMemoryEngineStore(db: MemoryDatabase): EngineStore {
   };
 }
 
-function isClaimable(work: MemoryWork, now: number): boolean {
-  return work.dueAt <= now && (work.leaseUntil === null || work.leaseUntil <= now);
-}
-
 type ClaimMethods = Pick<EngineStore, 'dueShards' | 'claim' | 'renew'>;
 
 function createClaimMethods(db: MemoryDatabase): ClaimMethods {
   return {
     async dueShards() {
       const now = db.now();
-      const due = [...db.shards.values()].filter((tables) => hasDue(tables, now));
+      const due = [...db.shards.values()].filter((tables) => tables.work.claimable(now).length > 0);
       return due.map((tables) => tables.shard).sort((a, b) => a - b);
     },
     async claim(input) {
@@ -59,20 +55,13 @@ function createClaimMethods(db: MemoryDatabase): ClaimMethods {
   };
 }
 
-function hasDue(tables: Shard, now: number): boolean {
-  for (const work of tables.work.values()) if (isClaimable(work, now)) return true;
-  return false;
-}
-
 /** Claimable rows by due_at, at most perWorkspaceMax of each workspace while another waits; what is left over goes by due_at. */
 function fairly(tables: Shard, now: number, input: ClaimInput): readonly (readonly [string, MemoryWork])[] {
   const { kinds } = input;
-  const due: (readonly [string, MemoryWork])[] = [];
-  // Of ten thousand rows a few are due, at each of thousands of claims.
-  for (const entry of tables.work) {
-    if (isClaimable(entry[1], now) && (kinds?.includes(entry[1].kind) ?? true)) due.push(entry);
-  }
-  due.sort(([a, one], [b, other]) => one.dueAt - other.dueAt || (a < b ? -1 : 1));
+  const due = tables.work
+    .claimable(now)
+    .filter(([, { kind }]) => kinds?.includes(kind) ?? true)
+    .toSorted(([a, one], [b, other]) => one.dueAt - other.dueAt || (a < b ? -1 : 1));
   if (due.length <= input.limit) return due;
   const taken = new Map<string, number>();
   const first: typeof due = [];

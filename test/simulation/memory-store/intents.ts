@@ -2,7 +2,8 @@ import type { Intent } from '#controller/contract.ts';
 import type { EngineStore } from '#controller/store/engine-store.ts';
 import type { Fence } from '#controller/store/rows.ts';
 import { sameJson } from '#resources/json.ts';
-import { changeWork, shardTables, wake, type MemoryDatabase, type MemoryWork, type Shard } from './database.ts';
+import { changeWork, shardTables, wake, type MemoryDatabase, type Shard } from './database.ts';
+import type { MemoryWork } from './work-table.ts';
 
 type IntentMethods = Pick<EngineStore, 'extend' | 'announce' | 'markSending' | 'answer' | 'retire'>;
 

@@ -10,11 +10,11 @@ import {
   slotText,
   storeListeners,
   type MemoryDatabase,
-  type MemoryWork,
   type Shard,
 } from './database.ts';
 import { changeIntent, fenced, isOpen } from './intents.ts';
 import { applyWrites, mutationSnapshot } from './writes.ts';
+import type { MemoryWork } from './work-table.ts';
 
 type SettleMethods = Pick<EngineStore, 'settle' | 'settleRemoval' | 'settleDeclare' | 'release'>;
 
