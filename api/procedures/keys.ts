@@ -4,7 +4,9 @@ import { ApiError, notFound, validationError } from '#resources/errors.ts';
 import type { Json } from '#resources/json.ts';
 import type { KeyClass, Ms } from '#resources/resource.ts';
 import type { ApiDeps, Call } from '#api/context.ts';
-import { hashSecret, mintKey, newKeyId } from '#api/key-text.ts';
+import { newKeyId } from '#api/key-text.ts';
+import { newKey } from '#api/new-key.ts';
+import type { NewKey } from '#api/new-key.ts';
 import { doOnce, earlierResults } from '#api/requests.ts';
 import { allows, requirePlatform, requireScope, requireWorkspace, scopePattern } from '#api/scopes.ts';
 import { idInput, requestIdInput, storable, workspaceInput } from './inputs.ts';
@@ -91,8 +93,6 @@ export async function rotateKey(
   return store(deps, call, { input, made: { ...old, expiresAt } });
 }
 
-type NewKey = Pick<ApiKeyRow, 'name' | 'workspace' | 'class' | 'scopes' | 'lineage' | 'expiresAt' | 'ratePerSecond'>;
-
 /** The key that an equal request has made: its secret was shown then. Null: there is none. */
 async function madeBefore(
   deps: ApiDeps,
@@ -111,23 +111,14 @@ function alreadyCreated(results: Json): CreatedKey {
 async function store(
   deps: ApiDeps,
   call: Call,
-  { input, made }: { readonly input: { readonly requestId?: string | undefined }; readonly made: NewKey },
+  {
+    input,
+    made,
+  }: { readonly input: { readonly requestId?: string | undefined }; readonly made: Omit<NewKey, 'createdAt'> },
 ): Promise<CreatedKey> {
-  const { text, secret, id } = mintKey(deps.keyEnv);
-  const row: ApiKeyRow = {
-    id,
-    secretHash: hashSecret(deps.keyHmacSecret, secret),
-    name: made.name,
-    workspace: made.workspace,
-    class: made.class,
-    scopes: made.scopes,
-    ratePerSecond: made.ratePerSecond,
-    lineage: made.lineage,
-    expiresAt: made.expiresAt,
-    createdAt: deps.clock.now(),
-    revokedAt: null,
-    lastUsedAt: null,
-  };
+  const mint = { env: deps.keyEnv, hmacSecret: deps.keyHmacSecret };
+  const { row, text } = newKey(mint, { ...made, createdAt: deps.clock.now() });
+  const { id } = row;
   const { repeated, results } = await doOnce(deps, call, {
     workspace: made.workspace,
     requestId: input.requestId,

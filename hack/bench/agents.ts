@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Agent, request } from 'node:http';
-import { hashSecret, mintKey } from '#api/key-text.ts';
+import { newKey } from '#api/new-key.ts';
 import { systemClock, systemRng } from '#controller/clock.ts';
 import { createSqlAdminStore } from '#controller/store/sql-admin-store.ts';
 import { connect } from '#controller/store/sql.ts';
@@ -51,23 +51,11 @@ async function makeKeys(
   const platform = connect({ url: db.urlOf(role), role, max: 1, clock: systemClock, rng: systemRng });
   const admin = createSqlAdminStore({ api: platform, platform, controller: platform });
   const keys = new Map<string, string>();
+  const unlimited = 100_000;
   for (const workspace of workspaces) {
-    const { id, secret, text } = mintKey('bench');
-    const unlimited = 100_000;
-    await admin.createKey('platform', {
-      id,
-      secretHash: hashSecret(hmacSecret, secret),
-      name: 'bench',
-      workspace,
-      class: 'agent',
-      scopes: ['*'],
-      lineage: id,
-      createdAt: Date.now(),
-      expiresAt: null,
-      revokedAt: null,
-      lastUsedAt: null,
-      ratePerSecond: unlimited,
-    });
+    const made = { name: 'bench', workspace, class: 'agent', scopes: ['*'], createdAt: Date.now() } as const;
+    const { row, text } = newKey({ env: 'bench', hmacSecret }, { ...made, ratePerSecond: unlimited });
+    await admin.createKey('platform', row);
     keys.set(workspace, text);
   }
   await platform.end();

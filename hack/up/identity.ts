@@ -1,6 +1,7 @@
 import { readFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { hashSecret, mintKey, parseKey } from '#api/key-text.ts';
+import { parseKey } from '#api/key-text.ts';
+import { newKey } from '#api/new-key.ts';
 import { createSqlAdminStore } from '#controller/store/sql-admin-store.ts';
 import type { AdminStore } from '#controller/store/admin-store.ts';
 import type { Sql } from '#controller/store/sql.ts';
@@ -55,22 +56,10 @@ export async function ensureAdminKey(platform: Sql, dataDir: string, hmacSecret:
   const stored = parts === null ? null : await admin.findKey(parts.id);
   if (stored !== null && stored.revokedAt === null) return;
   await revokeOld(admin);
-  const key = mintKey('local');
-  await admin.createKey('platform', {
-    id: key.id,
-    secretHash: hashSecret(hmacSecret, key.secret),
-    name: adminKeyName,
-    workspace: null,
-    class: 'human',
-    scopes: ['*'],
-    lineage: key.id,
-    createdAt: Date.now(),
-    expiresAt: null,
-    revokedAt: null,
-    lastUsedAt: null,
-    ratePerSecond: adminRatePerSecond,
-  });
-  writePrivate(file, `${key.text}\n`);
+  const made = { name: adminKeyName, workspace: null, class: 'human', scopes: ['*'], createdAt: Date.now() } as const;
+  const { row, text } = newKey({ env: 'local', hmacSecret }, { ...made, ratePerSecond: adminRatePerSecond });
+  await admin.createKey('platform', row);
+  writePrivate(file, `${text}\n`);
 }
 
 const adminKeyName = 'npm start admin';

@@ -16,12 +16,13 @@ import { createSqlResourceStore } from '#controller/store/sql-resource-store.ts'
 import { kinds } from '#resources/kinds.ts';
 import { createKindRegistry } from '#resources/registry.ts';
 import type { WireError } from '#api/errors.ts';
-import { hashSecret, mintKey, parseKey } from '#api/key-text.ts';
+import { parseKey } from '#api/key-text.ts';
 import { createApiOptions } from '#api/options.ts';
 import { createApiServer } from '#api/server.ts';
 import { bucketManifest, bucketRef, hmacSecret, settle, workspaceManifest } from '#test/e2e/api-support.ts';
 import { bend, bent, seeds } from '#test/e2e/api-fuzz-inputs.ts';
 import { createDatabase, onCitus, type TestDatabase } from '#test/support/postgres.ts';
+import { rootKey } from '#test/support/root-key.ts';
 
 // The API on Postgres, each store behind the login that it has in production.
 
@@ -86,22 +87,8 @@ afterAll(async () => {
 });
 
 async function key(overrides: Partial<ApiKeyRow>): Promise<string> {
-  const { id, secret, text } = mintKey('test');
-  await admin.createKey('platform', {
-    id,
-    secretHash: hashSecret(hmacSecret, secret),
-    name: '',
-    workspace: null,
-    class: 'human',
-    scopes: ['*'],
-    lineage: id,
-    createdAt: Date.now(),
-    expiresAt: null,
-    revokedAt: null,
-    lastUsedAt: null,
-    ratePerSecond: null,
-    ...overrides,
-  });
+  const { row, text } = rootKey(hmacSecret, overrides);
+  await admin.createKey('platform', row);
   return text;
 }
 

@@ -3,11 +3,10 @@ import type { ChildProcessByStdio } from 'node:child_process';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemClock } from '#controller/clock.ts';
 import { createSqlAdminStore } from '#controller/store/sql-admin-store.ts';
 import { createClient } from '#api/client.ts';
-import { hashSecret, mintKey } from '#api/key-text.ts';
 import { createDatabase, type TestDatabase } from '#test/support/postgres.ts';
+import { rootKey } from '#test/support/root-key.ts';
 import { hmacSecret, workspaceManifest } from './api-support.ts';
 
 // The role `api` as a process of its own.
@@ -51,22 +50,9 @@ let key: string;
 beforeAll(async () => {
   db = await createDatabase();
   const sql = { api: db.sql('vibn_api'), platform: db.sql('vibn_platform'), controller: db.sql('vibn_controller') };
-  const minted = mintKey('test');
-  key = minted.text;
-  await createSqlAdminStore(sql).createKey('platform', {
-    id: minted.id,
-    secretHash: hashSecret(hmacSecret, minted.secret),
-    name: 'root',
-    workspace: null,
-    class: 'human',
-    scopes: ['*'],
-    lineage: minted.id,
-    createdAt: systemClock.now(),
-    expiresAt: null,
-    revokedAt: null,
-    lastUsedAt: null,
-    ratePerSecond: null,
-  });
+  const { row, text } = rootKey(hmacSecret);
+  key = text;
+  await createSqlAdminStore(sql).createKey('platform', row);
 });
 afterAll(async () => {
   for (const child of running) child.kill('SIGKILL');

@@ -13,7 +13,6 @@ import { kinds } from '#resources/kinds.ts';
 import { shardOf } from '#resources/shard.ts';
 import { createKindRegistry } from '#resources/registry.ts';
 import type { WireError } from '#api/errors.ts';
-import { hashSecret, mintKey } from '#api/key-text.ts';
 import { createApiOptions } from '#api/options.ts';
 import type { ApiDeps } from '#api/context.ts';
 import { createRouter } from '#api/router.ts';
@@ -21,6 +20,7 @@ import { createApiServer } from '#api/server.ts';
 import { askedByApi, createInjector, injections } from '#test/support/injections.ts';
 import type { Injector } from '#test/support/injections.ts';
 import { createDatabase, type TestDatabase } from '#test/support/postgres.ts';
+import { rootKey } from '#test/support/root-key.ts';
 import { allStatements } from '#test/support/statement-registry.ts';
 import { statementProxy } from '#test/support/statement-proxy.ts';
 import type { StatementProxy } from '#test/support/statement-proxy.ts';
@@ -88,10 +88,8 @@ afterAll(async () => {
 });
 
 async function makeKey(workspace: string | null): Promise<string> {
-  const { id, secret, text } = mintKey('test');
-  const plain = { name: '', class: 'human', scopes: ['*'], lineage: id, createdAt: Date.now() } as const;
-  const none = { expiresAt: null, revokedAt: null, lastUsedAt: null, ratePerSecond: null };
-  await admin.createKey('platform', { id, secretHash: hashSecret(hmacSecret, secret), workspace, ...plain, ...none });
+  const { row, text } = rootKey(hmacSecret, { workspace });
+  await admin.createKey('platform', row);
   return text;
 }
 

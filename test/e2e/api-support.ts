@@ -18,7 +18,6 @@ import type { ResourceKey } from '#resources/resource.ts';
 import { shardOf } from '#resources/shard.ts';
 import type { ApiStores } from '#api/context.ts';
 import type { WireError } from '#api/errors.ts';
-import { hashSecret, mintKey } from '#api/key-text.ts';
 import { createApiOptions } from '#api/options.ts';
 import type { ApiOptions } from '#api/options.ts';
 import type { ReaderClient } from '#api/reader-client.ts';
@@ -26,6 +25,7 @@ import { createApiServer } from '#api/server.ts';
 import { createMemoryDatabase } from '#test/simulation/memory-store/database.ts';
 import type { MemoryDatabase } from '#test/simulation/memory-store/database.ts';
 import { beginRecorded, recordedRequest } from '#test/simulation/memory-store/recording.ts';
+import { rootKey } from '#test/support/root-key.ts';
 import { openBacking } from './api-stores.ts';
 
 /** The API over stores in memory, called as its callers do: over HTTP, injected or on a loopback port. */
@@ -155,22 +155,8 @@ export async function startApi(input: TestApiInput = {}): Promise<TestApi> {
     ready: () => admin.ping(),
   });
   const key = (overrides: Partial<ApiKeyRow>): string => {
-    const { id, secret, text } = mintKey('test');
-    admin.keys.set(id, {
-      id,
-      secretHash: hashSecret(hmacSecret, secret),
-      name: '',
-      workspace: null,
-      class: 'human' as const,
-      scopes: ['*'],
-      lineage: id,
-      createdAt: 0,
-      expiresAt: null,
-      revokedAt: null,
-      lastUsedAt: null,
-      ratePerSecond: null,
-      ...overrides,
-    });
+    const { row, text } = rootKey(hmacSecret, { createdAt: 0, ...overrides });
+    admin.keys.set(row.id, row);
     return text;
   };
   const root = key({});

@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createClient } from '#api/client.ts';
 import type { VibnClient } from '#api/client.ts';
-import { hashSecret, mintKey } from '#api/key-text.ts';
 import { systemClock, systemRng } from '#controller/clock.ts';
 import type { LoginRole } from '#controller/store/roles.ts';
 import { createSqlAdminStore } from '#controller/store/sql-admin-store.ts';
@@ -10,6 +9,7 @@ import type { CallEntry } from '#hack/cloud/call-log.ts';
 import { startCloud } from '#hack/cloud/server.ts';
 import type { Cloud } from '#hack/cloud/server.ts';
 import { freePort } from '#hack/up/settings.ts';
+import { rootKey } from '#test/support/root-key.ts';
 import { until } from '#test/support/up.ts';
 import { startChild } from './child.ts';
 import type { Child } from './child.ts';
@@ -104,7 +104,7 @@ function roleOf(child: Child, url: string): Role {
 const parsed = (line: string): LogLine => JSON.parse(line) as LogLine;
 
 async function makeKey(urlOf: OperatorInput['urlOf']): Promise<string> {
-  const { id, secret, text } = mintKey('test');
+  const { row, text } = rootKey(hmacSecret, { ratePerSecond: 100_000 });
   const platform = connect({
     url: urlOf('vibn_platform'),
     role: 'vibn_platform',
@@ -112,20 +112,7 @@ async function makeKey(urlOf: OperatorInput['urlOf']): Promise<string> {
     clock: systemClock,
     rng: systemRng,
   });
-  await createSqlAdminStore({ api: platform, platform, controller: platform }).createKey('platform', {
-    id,
-    secretHash: hashSecret(hmacSecret, secret),
-    name: 'root',
-    workspace: null,
-    class: 'human',
-    scopes: ['*'],
-    lineage: id,
-    createdAt: Date.now(),
-    expiresAt: null,
-    revokedAt: null,
-    lastUsedAt: null,
-    ratePerSecond: 100_000,
-  });
+  await createSqlAdminStore({ api: platform, platform, controller: platform }).createKey('platform', row);
   await platform.end();
   return text;
 }
