@@ -19,6 +19,7 @@ import type { SeededRng } from './random.ts';
 import { wrapStore } from './store-doors.ts';
 import { createTimeline } from './timeline.ts';
 import type { Timeline } from './timeline.ts';
+import { createWorkerClock } from './worker-clock.ts';
 
 /**
  * The simulated world (reliability.md, T1): workers that run the real engine, one database, one cloud, virtual time, one seed.
@@ -51,6 +52,8 @@ export interface BareWorld {
   /** `staleMsMax`: how far back stale reads look; 8 s, which is within every kind's visibility. */
   setFaults(plan: FaultPlan | null, staleMsMax?: number): void;
   setSignals(plan: SignalPlan): void;
+  /** Called right before each effect is carried out. */
+  onExecute(oracle: (effect: Effect) => void): void;
   /** Called after each effect that was carried out; throws to fail the run. */
   observe(oracle: (effect: Effect) => void): void;
   /** Called when a worker makes an effect, before anything becomes of it. */
@@ -149,6 +152,7 @@ export function createBareWorld(options: BareWorldOptions): BareWorld {
   const effects: Effect[] = [];
   const parked: Parked[] = [];
   const workers: Worker[] = [];
+  const begun: ((effect: Effect) => void)[] = [];
   const oracles: ((effect: Effect) => void)[] = [];
   const issued: ((effect: Effect) => void)[] = [];
   let violation: Violation | null = null;
@@ -195,6 +199,7 @@ export function createBareWorld(options: BareWorldOptions): BareWorld {
   const execute = <T>(effect: Effect, send: Send<T>, asOfMs = 0): T | Promise<T> => {
     effect.state = 'executed';
     trace(effect, 'executed');
+    for (const oracle of begun) oracle(effect);
     const result = send.execute(asOfMs);
     const isRefused = !(result instanceof Promise) && send.isRefusal?.(result) === true;
     if (!isRefused) effect.done += 1;
@@ -335,6 +340,7 @@ export function createBareWorld(options: BareWorldOptions): BareWorld {
     setSignals: (plan) => {
       signals = plan;
     },
+    onExecute: (oracle) => void begun.push(oracle),
     observe: (oracle) => void oracles.push(oracle),
     onIssue: (oracle) => void issued.push(oracle),
     async step() {
@@ -382,21 +388,6 @@ function draw(parked: Parked[], rng: SeededRng | null): Parked | undefined {
   const one = rng === null || sent.length < 2 ? sent[0] : sent[rng.int(sent.length)];
   if (one !== undefined) parked.splice(parked.indexOf(one), 1);
   return one;
-}
-
-/** Time as a worker sees it: callbacks reach it through its life. */
-function createWorkerClock(timeline: Timeline, life: Life, now: () => number): Clock {
-  return {
-    now,
-    monotonic: () => 1_000 + timeline.elapsed(),
-    after: (ms, callback) => timeline.after(ms, () => life.deliver(callback)),
-    sleep: (ms, signal) =>
-      new Promise((resolve) => {
-        if (signal?.aborted === true) return resolve();
-        const cancel = timeline.after(ms, () => life.deliver(resolve));
-        signal?.addEventListener('abort', () => resolve(cancel()), { once: true });
-      }),
-  };
 }
 
 /** Resolves once every promise that can settle has settled. */

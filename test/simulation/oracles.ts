@@ -39,10 +39,11 @@ export function watchOracles(options: OracleOptions): Truth {
   const truth = createTruth(options);
   const plans = createPlans(world);
   const fences = createFences(world);
+  world.onExecute((effect) => fences.before(effect));
   world.observe((effect) => {
     plans.look(effect);
     if (!effect.mutating) return;
-    if (effect.door === 'store') fences.look(effect);
+    fences.look(effect);
     if (effect.door === 'provider' || effect.op === 'engine.settleRemoval') objects(options);
     truth.look(effect);
   });
@@ -141,20 +142,26 @@ const fenced =
   /^engine\.(settle|settleDeclare|settleRemoval|announce|markSending|extend|beginFinalizing|clearFinalizing|beginRecreate)$/;
 
 /** O7: a fenced write of somebody who did not hold the row has changed nothing of it. */
-function createFences(world: BareWorld): { look(effect: Effect): void } {
+function createFences(world: BareWorld): { before(effect: Effect): void; look(effect: Effect): void } {
   const before = new Map<string, { readonly holder: string | null; readonly row: unknown; readonly work: unknown }>();
   return {
-    look({ op, worker, subject }) {
+    // Right before, and not after the effect before this one: the agent's own edits come in between.
+    before({ op, subject }) {
+      before.clear();
+      if (!fenced.test(op)) return;
       const tables = tablesOf(world);
-      for (const uid of fenced.test(op) ? subject.split(',') : []) {
-        const was = before.get(uid);
-        if (was === undefined || was.holder === worker) continue;
+      for (const uid of subject.split(',')) {
+        const work = tables?.work.get(uid);
+        if (work !== undefined) before.set(uid, { holder: work.holder, row: tables?.rows.get(uid), work });
+      }
+    },
+    look({ op, worker }) {
+      const tables = tablesOf(world);
+      for (const [uid, was] of before) {
+        if (was.holder === worker) continue;
         if (tables?.rows.get(uid) === was.row && tables?.work.get(uid) === was.work) continue;
         throw new Violation(`O7: ${op} of ${worker} was accepted for ${uid}, which ${String(was.holder)} held`);
       }
-      before.clear();
-      for (const [uid, work] of tables?.work ?? [])
-        before.set(uid, { holder: work.holder, row: tables?.rows.get(uid), work });
     },
   };
 }

@@ -39,8 +39,8 @@ export interface World extends BareWorld {
   readonly agent: Agent;
   readonly kinds: KindRegistry;
   readonly truth: Truth;
-  /** Declares the Workspace and what the scenario needs, starts a worker, and waits until all of it is ready. */
-  prepare(scenario: Scenario): Promise<void>;
+  /** Declares the Workspace and what the scenarios need, starts a worker, and waits until all of it is ready. */
+  prepare(...scenarios: readonly Scenario[]): Promise<void>;
 }
 
 export interface WorldOptions {
@@ -152,16 +152,16 @@ export function createWorld(input: WorldOptions): World {
   const kinds = createKindRegistry(reconcilersOf(clouds, () => new Promise(() => undefined)).map((one) => one.kind));
   const agent = createAgent(bare, kinds);
   const truth = crowd ? blind : watchOracles({ world: bare, clouds, scenarios, duplicatesAllowed });
-  const prepare = async (scenario: Scenario): Promise<void> => {
+  const prepare = async (...prepared: readonly Scenario[]): Promise<void> => {
     await agent.apply(workspaceKey, { undoWindowHours: 0 });
     bare.startWorker('w1');
-    for (const { key, spec } of scenario.needs) await agent.apply(key, spec);
-    const keys = [workspaceKey, ...scenario.needs.map((one) => one.key)];
-    await expectReady(world, keys, 600_000);
-    if (scenario.plant === undefined) return;
-    scenario.plant(clouds);
+    const needs = prepared.flatMap((scenario) => scenario.needs);
+    for (const { key, spec } of needs) await agent.apply(key, spec);
+    await expectReady(world, [workspaceKey, ...needs.map((one) => one.key)], 600_000);
+    const plants = prepared.flatMap(({ plant }) => plant ?? []);
+    for (const plant of plants) plant(clouds);
     // Long enough ago that no read lags behind it: the provider's users are told apart from its lag.
-    await bare.run(60_000);
+    if (plants.length > 0) await bare.run(60_000);
   };
   const world: World = { ...bare, clouds, agent, kinds, truth, prepare };
   return world;

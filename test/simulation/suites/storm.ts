@@ -9,7 +9,6 @@ import { seeded } from '#test/simulation/random.ts';
 import type { SeededRng } from '#test/simulation/random.ts';
 import { keyOf } from '#test/simulation/scenarios/scenario.ts';
 import type { Scenario } from '#test/simulation/scenarios/scenario.ts';
-import { tinyScenarios } from '#test/simulation/scenarios/tiny.ts';
 import { createWorld, describeRow, isReady, scenarios } from '#test/simulation/world.ts';
 import type { World } from '#test/simulation/world.ts';
 import { countMutations, stalledReason } from './steps.ts';
@@ -57,10 +56,8 @@ function rowsOf(each: number): readonly StormRow[] {
 
 async function runStorm(seed: number, rows: readonly StormRow[]): Promise<World> {
   const world = createWorld({ seed, order: 'seeded' });
-
-  const link = tinyScenarios.find((scenario) => scenario.kind === 'Link');
   try {
-    if (link !== undefined) await world.prepare(link);
+    await world.prepare(...scenarios);
     for (const [name, skewMs] of [
       ['w2', 600_000],
       ['w3', -600_000],
@@ -80,6 +77,7 @@ async function rage(world: World, rows: readonly StormRow[]): Promise<void> {
   const probability = 0.05 + rng.next() * 0.15;
   world.setFaults((effect) => faultOf(effect, { rng, probability }));
   world.setSignals((own) => (own.chance(0.2) ? [] : [own.int(500)]));
+  for (const { key, specs } of rows) await world.agent.apply(key, rng.pick(specs));
   const end = world.timeline.elapsed() + stormMs;
   while (world.timeline.elapsed() < end) {
     await happen(world, { rows, rng });
