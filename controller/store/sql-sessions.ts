@@ -1,4 +1,5 @@
 import type postgres from 'postgres';
+import { createTurns, type Lane } from './turns.ts';
 
 /** The driver with one connection, whatever its types are named. */
 // oxlint-disable-next-line typescript/no-explicit-any -- the names of our types are not used
@@ -11,11 +12,16 @@ export interface Session {
   incarnation: string | null;
   /** Its connection is gone, or must not be used again: nothing is sent on it any more. */
   dead: boolean;
+  /** In which lane it is lent; null: it is idle, or thrown away. */
+  lane: Lane | null;
 }
 
 export interface Sessions {
-  /** Lends a session: an idle one, a new one, or the next to come back. Rejects only when the pool ends. */
-  take(): Promise<Session>;
+  /**
+   * Lends a session, an idle one or a new one, when it is the lane's turn; default: that of all who name none. Rejects with LaneFull, when the pool ends, or with what `onWait`
+   * is told to leave the line with.
+   */
+  take(lane?: Lane, onWait?: (leave: (why: Error) => void) => void): Promise<Session>;
   /** Gives it back, or with `lost`, or if it is dead, throws it away. */
   give(session: Session, how: 'whole' | 'lost'): void;
   /** Throws away this session and all that are idle: what one has suffered, the others may have too. */
@@ -30,6 +36,8 @@ class PoolEnded extends Error {
   readonly code = 'CONNECTION_ENDED';
 }
 
+const ofAll: Lane = { name: '', atOnceMax: Infinity, waitingMax: Infinity };
+
 /**
  * A pool of drivers with one connection each, none of which ever reconnects. postgres.js 3.4.9 has a pool of its own, but a connection
  * that closes with bytes unsent keeps them, and is stuck or sends garbage after it reconnects.
@@ -37,13 +45,19 @@ class PoolEnded extends Error {
 export function createSessions(max: number, open: (onclose: () => void) => Driver): Sessions {
   const idle: Session[] = [];
   const all = new Set<Session>();
-  const waiting: { resolve: (session: Session) => void; reject: (error: Error) => void }[] = [];
+  const turns = createTurns(max);
+  const waiting = new Set<(why: Error) => void>();
   let ended = false;
 
   const openOne = (): Session => {
-    const held: Session = { incarnation: null, dead: false, driver: open(() => discard(held)) };
+    const held: Session = { incarnation: null, dead: false, lane: null, driver: open(() => discard(held)) };
     all.add(held);
     return held;
+  };
+  const endTurn = (held: Session): void => {
+    const { lane } = held;
+    held.lane = null;
+    if (lane !== null && !ended) turns.end(lane);
   };
   const discard = (held: Session): void => {
     held.dead = true;
@@ -51,22 +65,34 @@ export function createSessions(max: number, open: (onclose: () => void) => Drive
     const index = idle.indexOf(held);
     if (index >= 0) idle.splice(index, 1);
     void held.driver.end({ timeout: 0 });
-    const next = ended ? undefined : waiting.shift();
-    next?.resolve(openOne());
+    endTurn(held);
   };
   return {
-    take: () => {
-      if (ended) return Promise.reject(new PoolEnded('the pool has ended'));
-      const ready = idle.pop() ?? (all.size < max ? openOne() : null);
-      if (ready !== null) return Promise.resolve(ready);
-      return new Promise((resolve, reject) => waiting.push({ resolve, reject }));
-    },
+    take: (lane = ofAll, onWait = () => undefined) =>
+      new Promise((resolve, reject) => {
+        if (ended) throw new PoolEnded('the pool has ended');
+        let leave: ((why: Error) => void) | null = null;
+        let begun = false;
+        const leaveLine = turns.enter(lane, () => {
+          begun = true;
+          if (leave !== null) waiting.delete(leave);
+          const held = idle.pop() ?? openOne();
+          held.lane = lane;
+          resolve(held);
+        });
+        if (begun) return;
+        leave = (why) => {
+          if (leave !== null) waiting.delete(leave);
+          if (leaveLine()) reject(why);
+        };
+        waiting.add(leave);
+        onWait(leave);
+      }),
     give: (session, how) => {
       if (!all.has(session)) return;
       if (how === 'lost' || session.dead) return discard(session);
-      const next = waiting.shift();
-      if (next === undefined) idle.push(session);
-      else next.resolve(session);
+      idle.push(session);
+      endTurn(session);
     },
     refresh: (session) => {
       for (const held of idle.splice(0)) discard(held);
@@ -74,7 +100,7 @@ export function createSessions(max: number, open: (onclose: () => void) => Drive
     },
     end: async (seconds) => {
       ended = true;
-      for (const waiter of waiting.splice(0)) waiter.reject(new PoolEnded('the pool has ended'));
+      for (const leave of waiting) leave(new PoolEnded('the pool has ended'));
       await Promise.all([...all].map((held) => held.driver.end({ timeout: seconds })));
     },
   };
