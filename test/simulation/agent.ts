@@ -45,6 +45,8 @@ export function createAgent(world: BareWorld, kinds: KindRegistry): Agent {
     const uid = tables?.byKey.get(`${key.kind}/${key.workspace}/${key.name}`);
     return (uid === undefined ? undefined : tables?.rows.get(uid)) ?? null;
   };
+  // Read at every step, and changed at few. What is stored is never changed in place.
+  const shown = new WeakMap<ResourceRow, { work: unknown; owner: unknown; resource: Resource }>();
   return {
     async apply(key, spec) {
       const { workspace, name, kind } = key;
@@ -62,13 +64,18 @@ export function createAgent(world: BareWorld, kinds: KindRegistry): Agent {
     get(key) {
       const found = row(key);
       if (found === null) return null;
-      const work = world.db.shards.get(found.shard)?.work.get(found.uid);
-      const owner = found.ownerUid === null ? undefined : world.db.shards.get(found.shard)?.rows.get(found.ownerUid);
-      return projectResource({
+      const tables = world.db.shards.get(found.shard);
+      const work = tables?.work.get(found.uid);
+      const owner = found.ownerUid === null ? undefined : tables?.rows.get(found.ownerUid);
+      const known = shown.get(found);
+      if (known !== undefined && known.work === work && known.owner === owner) return known.resource;
+      const resource = projectResource({
         row: found,
         work: work === undefined ? null : { attempts: work.attempts, dueAt: work.dueAt, verifiedAt: work.verifiedAt },
         owner: owner === undefined ? null : { kind: owner.kind, name: owner.name },
       });
+      shown.set(found, { work, owner, resource });
+      return resource;
     },
     row,
   };
