@@ -42,7 +42,7 @@ const readOnlyState = '25006';
 
 /**
  * SQLSTATEs after which the same statement may succeed: conflicts, lock and statement timeouts, no connection free, server starting; the
- * disk full or memory short, which pass too and say nothing against the statement.
+ * disk full or memory short, which pass too and say nothing against the statement; its prepared name forgotten, which the driver notes.
  */
 const abortedStates: ReadonlySet<string> = new Set([
   '40001',
@@ -55,10 +55,23 @@ const abortedStates: ReadonlySet<string> = new Set([
   '25P03',
   '53100',
   '53200',
+  '26000',
   readOnlyState,
 ]);
 
-/** SQLSTATEs that end the session: for a COMMIT under way they do not tell whether it took effect. */
+/** Where the server finds that a migration has changed the columns of a prepared answer: the driver notes that too. */
+const replanRoutine = 'RevalidateCachedQuery';
+
+/** Where they end the session, these came before anything was sent, or say that its transaction was rolled back. */
+const endedBefore: ReadonlySet<string> = new Set(['53300', '57P03', '57P05', '25P03', '40001', readOnlyState]);
+
+/**
+ * Classes of SQLSTATEs that refuse a login for good: its password, its database, its rights or its settings. Whatever else ends a session
+ * does not tell whether a COMMIT under way took effect: PgBouncer says all that befalls its servers in 08P01.
+ */
+const refusedLogin: ReadonlySet<string> = new Set(['28', '3D', '42', '22', '0A']);
+
+/** SQLSTATEs that come of a lost connection however they are said. */
 const lostStates: ReadonlySet<string> = new Set(['57P01', '57P02', '08000', '08003', '08006', '08007', '58000']);
 
 /** Codes of the driver and of sockets that come before anything was sent. */
@@ -95,6 +108,11 @@ export function errorCode(error: unknown): string | null {
 export function fateOf(error: unknown): Fate {
   const code = errorCode(error);
   if (code === null) return 'final';
+  if (endedSession(error)) {
+    if (endedBefore.has(code)) return 'aborted';
+    return refusedLogin.has(code.slice(0, 2)) ? 'final' : 'lost';
+  }
+  if (error instanceof postgres.PostgresError && error.routine === replanRoutine) return 'aborted';
   if (abortedStates.has(code) || unsentCodes.has(code)) return 'aborted';
   return lostStates.has(code) || lostCodes.has(code) ? 'lost' : 'final';
 }
@@ -102,7 +120,13 @@ export function fateOf(error: unknown): Fate {
 /** Whether the session is gone after this error, or of no more use: nothing more may be sent on it. */
 export function sessionDied(error: unknown): boolean {
   if (errorCode(error) === readOnlyState) return true;
-  return fateOf(error) === 'lost' || (error instanceof postgres.PostgresError && error.severity_local === 'FATAL');
+  return fateOf(error) === 'lost' || endedSession(error);
+}
+
+/** Said by the server, or by a pooler, with the end of the session. `severity_local` is in the server's language; some say nothing else. */
+function endedSession(error: unknown): boolean {
+  if (!(error instanceof postgres.PostgresError)) return false;
+  return ['FATAL', 'PANIC'].includes(error.severity ?? error.severity_local);
 }
 
 /** Whether a batch holds a value that Postgres refuses (class 22: data; 23: constraint): the caller bisects. */

@@ -1,6 +1,7 @@
 import type postgres from 'postgres';
 import { CommitUnknown, fateOf, SessionGone, sessionDied } from './sql-errors.ts';
 import type { Driver, Session } from './sql-sessions.ts';
+import { refusalOf } from './sql-types.ts';
 import type { Param, Runner, StatementText } from './statement.ts';
 
 export type Timed = <T>(name: string, send: () => Promise<T>) => Promise<T>;
@@ -12,7 +13,10 @@ export interface Tx extends Runner {
    * digits, "_" and "-".
    */
   setLocal(setting: 'vibn.workspace' | 'vibn.key', value: string): void;
-  /** The closing statement: sent together with COMMIT, so that locks are held for one round trip less. */
+  /**
+   * The closing statements: sent together with COMMIT, so that locks are held for one round trip less. All are sent in the turn in which
+   * `write` is called; it can no more prevent the COMMIT than by what it sends.
+   */
   closeWith(write: () => Promise<unknown>): void;
 }
 
@@ -55,6 +59,26 @@ export async function send<Row>(
   params: readonly Param[],
 ): Promise<readonly Row[]> {
   return await session.unsafe(query.text, params as (string | number)[], { prepare: true });
+}
+
+/**
+ * Sends one statement of a transaction, in the order of the calls. The driver sends one again of whose plan or name the server knows no
+ * more: the transaction is aborted by then, and it would be carried out behind the COMMIT, by itself. Its failure is told instead.
+ */
+async function sendOnce<Row>(
+  reserved: Reserved,
+  query: StatementText,
+  params: readonly Param[],
+): Promise<readonly Row[]> {
+  const pending = reserved.unsafe<Row[]>(query.text, params as (string | number)[], { prepare: true });
+  const notAgain = {
+    get: () => undefined,
+    set(this: { reject(error: unknown): void; cancelled: unknown }, error: unknown) {
+      this.reject(error);
+      this.cancelled = true;
+    },
+  };
+  return await Object.defineProperty(pending, 'retried', notAgain).execute();
 }
 
 /**
@@ -111,77 +135,69 @@ interface Failure {
   readonly error: unknown;
 }
 
-function createTransaction<T>(reserved: Reserved, session: Session, { name, timed, lookUp }: TransactionInput<T>) {
-  const settings: string[] = [];
-  let begun: Promise<unknown> | null = null;
-  let failed: { error: unknown } | null = null;
-  let closing: (() => Promise<unknown>) | null = null;
-  const death = Promise.withResolvers<never>();
-  death.promise.catch(() => undefined);
+/** COMMIT was not sent, or answered with ROLLBACK: nothing took effect, whatever the error says of its connection. */
+function undone(error: unknown): Failure {
+  return { fate: fateOf(error) === 'final' ? 'final' : 'aborted', error };
+}
 
-  /**
-   * Nothing may go unhandled; after a failure nothing more is sent on a dead session (S4), and all that waits on it fails at once:
-   * the driver forgets statements that it had queued behind the one that failed. The connection is asked after in the same turn in
-   * which the driver writes to it: it ends the process if that is gone.
-   */
-  const note = <R>(sending: () => Promise<R>): Promise<R> => {
-    const sent = session.dead ? Promise.reject(new SessionGone()) : sending();
-    const noted = Promise.race([sent, death.promise]);
-    noted.catch((error: unknown) => {
-      failed ??= { error };
-      if (!sessionDied(error)) return;
+/** How far a transaction is. */
+interface Progress {
+  readonly settings: string[];
+  begun: Promise<unknown> | null;
+  /** What failed first. */
+  failed: { readonly error: unknown } | null;
+  /** Statements handed to the driver. */
+  handed: number;
+  closing: (() => Promise<unknown>) | null;
+  /** COMMIT or ROLLBACK is on its way: what came behind it would be carried out by itself, or for the next that has the connection. */
+  over: boolean;
+}
+
+function createTransaction<T>(reserved: Reserved, session: Session, input: TransactionInput<T>) {
+  const progress: Progress = { settings: [], begun: null, failed: null, handed: 0, closing: null, over: false };
+  const note = createNote(session, progress);
+  const plain = (text: string) => note(() => reserved.unsafe(text).execute());
+  const rollback = async (): Promise<void> => {
+    progress.over = true;
+    if (progress.begun === null || session.dead) return;
+    await plain('rollback').catch(() => {
       session.dead = true;
-      death.reject(error);
     });
-    return noted;
-  };
-  const plain = (text: string): Promise<unknown> => note(() => reserved.unsafe(text).execute());
-  /** One message: it costs no round trip of its own. The last of its results names the transaction, if it can be asked after. */
-  const begin = (): void => {
-    const asked = lookUp === null ? [] : ['select pg_current_xact_id()::text as xid'];
-    begun ??= plain(['begin', ...settings, ...asked].join('; '));
-  };
-  const tx: Tx = {
-    run: (query, params) => {
-      begin();
-      if (failed !== null) return Promise.reject(failed.error);
-      return note(() => timed(query.name, () => send(reserved, query, params)));
-    },
-    setLocal: (setting, value) => {
-      if (begun !== null) throw new Error(`${setting} is set before the first statement`);
-      if (!/^[\w-]+$/.test(value)) throw new RangeError(`${setting} must be letters, digits, "_" or "-": ${value}`);
-      settings.push(`set local ${setting} = '${value}'`);
-    },
-    closeWith: (write) => {
-      closing = write;
-    },
   };
   return {
-    tx,
+    tx: createTx(reserved, { progress, note, plain, input }),
     /** What the body heard may be no more than its echo: nothing is carried out behind a BEGIN that failed (25P02). Null: none. */
-    firstFailure: () => failed?.error ?? null,
+    firstFailure: () => firstFailure(progress),
     /** A failure that the body swallowed has aborted the transaction all the same. */
     mustBeWhole: () => {
-      if (failed !== null) throw failed.error;
+      if (progress.failed !== null) throw progress.failed.error;
     },
-    rollback: async () => {
-      if (begun !== null && !session.dead) await plain('rollback').catch(() => undefined);
-    },
-    /** Sends the closing statement and COMMIT together. Null: committed. */
+    rollback,
+    /** Sends the closing statements and COMMIT together; rolls back where these were not all sent. Null: committed. */
     commit: async (): Promise<Failure | null> => {
       // Only a transaction whose name is known can be asked after.
-      if (lookUp !== null) await begun?.catch(() => undefined);
-      const written = closing === null ? null : closing();
-      written?.catch(() => undefined);
-      if (begun === null) return null;
-      const committed = note(() => timed(`commit_${name}`, async () => await reserved.unsafe('commit')));
-      const results = await Promise.allSettled([begun, written, committed]);
+      if (input.lookUp !== null) await progress.begun?.catch(() => undefined);
+      const written = close(progress, input.name);
+      if (progress.failed !== null) {
+        const { error } = progress.failed;
+        await rollback();
+        // What the closing itself says of it is nearer to the cause.
+        return undone(await written.then(() => error).catch((thrown: unknown) => thrown));
+      }
+      if (progress.begun === null) return null;
+      progress.over = true;
+      const committed = note(() => input.timed(`commit_${input.name}`, () => reserved.unsafe('commit').execute()));
+      const results = await Promise.allSettled([progress.begun, written, committed]);
       const rejected = results.find((result) => result.status === 'rejected');
-      return rejected === undefined ? null : { fate: fateOf(rejected.reason), error: rejected.reason };
+      if (rejected !== undefined) return { fate: fateOf(rejected.reason), error: rejected.reason };
+      // The server ends an aborted transaction without an error: it answers ROLLBACK.
+      return (await committed).command === 'COMMIT' ? null : undone(firstFailure(progress) ?? new SessionGone());
     },
     /** Names the transaction to `lookUp`; null: it never began. */
     xact: async (): Promise<XactName | null> => {
-      const results = (await begun?.catch(() => null)) as readonly (readonly { readonly xid?: string }[])[] | null;
+      const results = (await progress.begun?.catch(() => null)) as
+        | readonly (readonly { readonly xid?: string }[])[]
+        | null;
       const xid = results?.at(-1)?.[0]?.xid;
       return xid === undefined || session.incarnation === null ? null : { xid, incarnation: session.incarnation };
     },
@@ -189,4 +205,75 @@ function createTransaction<T>(reserved: Reserved, session: Session, { name, time
       if (!session.dead) reserved.release();
     },
   };
+}
+
+function firstFailure({ failed }: Progress): unknown {
+  return failed?.error ?? null;
+}
+
+type Note = <R>(sending: () => Promise<R>) => Promise<R>;
+
+/**
+ * Nothing may go unhandled; after a failure nothing more is sent on a dead session (S4), and all that waits on it fails at once:
+ * the driver forgets statements that it had queued behind the one that failed. The connection is asked after in the same turn in
+ * which the driver writes to it: it ends the process if that is gone.
+ */
+function createNote(session: Session, progress: Progress): Note {
+  const death = Promise.withResolvers<never>();
+  death.promise.catch(() => undefined);
+  return (sending) => {
+    const sent = session.dead ? Promise.reject(new SessionGone()) : sending();
+    const noted = Promise.race([sent, death.promise]);
+    noted.catch((error: unknown) => {
+      progress.failed ??= { error };
+      if (!sessionDied(error)) return;
+      session.dead = true;
+      death.reject(error);
+    });
+    return noted;
+  };
+}
+
+interface TxInput {
+  readonly progress: Progress;
+  readonly note: Note;
+  readonly plain: (text: string) => Promise<unknown>;
+  readonly input: Pick<TransactionInput<unknown>, 'name' | 'timed' | 'lookUp'>;
+}
+
+function createTx(reserved: Reserved, { progress, note, plain, input: { name, timed, lookUp } }: TxInput): Tx {
+  /** One message: it costs no round trip of its own. The last of its results names the transaction, if it can be asked after. */
+  const begin = (): void => {
+    const asked = lookUp === null ? [] : ['select pg_current_xact_id()::text as xid'];
+    progress.begun ??= plain(['begin', ...progress.settings, ...asked].join('; '));
+  };
+  return {
+    run: (query, params) => {
+      const tooLate = progress.over ? new Error(`${query.name} comes after the end of ${name}`) : null;
+      const refusal = tooLate ?? refusalOf(query, params);
+      if (refusal !== null) progress.failed ??= { error: refusal };
+      if (progress.failed !== null) return Promise.reject(progress.failed.error);
+      begin();
+      progress.handed += 1;
+      return note(() => timed(query.name, () => sendOnce(reserved, query, params)));
+    },
+    setLocal: (setting, value) => {
+      if (progress.begun !== null) throw new Error(`${setting} is set before the first statement`);
+      if (!/^[\w-]+$/.test(value)) throw new RangeError(`${setting} must be letters, digits, "_" or "-": ${value}`);
+      progress.settings.push(`set local ${setting} = '${value}'`);
+    },
+    closeWith: (write) => {
+      progress.closing = write;
+    },
+  };
+}
+
+/** Hands the closing statements to the driver. What it does not hand over at once would come behind the COMMIT. */
+function close(progress: Progress, name: string): Promise<unknown> {
+  const { closing, handed } = progress;
+  if (closing === null) return Promise.resolve();
+  const written = Promise.try(closing);
+  written.catch(() => undefined);
+  if (progress.handed === handed) progress.failed ??= { error: new Error(`${name} was closed by no statement`) };
+  return written;
 }

@@ -14,13 +14,12 @@
  * S6  Types: int8 is a checked Number, timestamptz is ms since the epoch (both ways), JSON parameters are text.
  */
 import postgres from 'postgres';
-import { jittered, parseTime, type Clock, type Rng } from '#controller/clock.ts';
+import { jittered, type Clock, type Rng } from '#controller/clock.ts';
 import { endStuckSessions } from './queries/end-stuck-sessions.ts';
-import { arrayText, parseArray } from './sql-arrays.ts';
 import { CommitUnknown, errorCode, fateOf, sessionDied, StoreUnavailable } from './sql-errors.ts';
 import { createSessions, type Driver, type Session, type Sessions } from './sql-sessions.ts';
 import { incarnation, send, type Timed, transact, TryAgain, type Tx, type XactName } from './sql-transaction.ts';
-import { timeText } from './time-text.ts';
+import { refusalOf, sqlTypes } from './sql-types.ts';
 import { statement, type Param, type Runner, type StatementText } from './statement.ts';
 
 export interface SqlOptions {
@@ -99,6 +98,8 @@ export function connect(options: SqlOptions): Sql {
 
   const run = <Row>(query: StatementText, params: readonly Param[]): Promise<readonly Row[]> =>
     call(query.name, async ({ driver }) => {
+      const refusal = refusalOf(query, params);
+      if (refusal !== null) throw refusal;
       try {
         return await timed(query.name, () => send<Row>(driver, query, params));
       } catch (error) {
@@ -203,26 +204,8 @@ function openDriver(options: SqlOptions, onclose: () => void): Driver {
     fetch_types: false,
     onnotice: () => undefined,
     connection: { application_name: options.role },
-    types: {
-      int8: { to: 20, from: [20], parse: checkedNumber, serialize: String },
-      timestamptz: { to: 1184, from: [1184], parse: parseTime, serialize: timeText },
-      // Parameters are JSON text already: encoding them again would store a string.
-      json: { to: 3802, from: [114, 3802], parse: parseJson, serialize: String },
-      texts: { to: 1009, from: [1009], parse: (text: string) => parseArray(text, String), serialize: arrayText },
-      int2s: { to: 1005, from: [1005], parse: (text: string) => parseArray(text, Number), serialize: arrayText },
-      int4s: { to: 1007, from: [1007], parse: (text: string) => parseArray(text, Number), serialize: arrayText },
-      int8s: { to: 1016, from: [1016], parse: (text: string) => parseArray(text, checkedNumber), serialize: arrayText },
-      floats: { to: 1022, from: [1022], parse: (text: string) => parseArray(text, Number), serialize: arrayText },
-    },
+    types: sqlTypes,
   });
-}
-
-const parseJson = (text: string): unknown => JSON.parse(text);
-
-function checkedNumber(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value)) throw new RangeError(`int8 out of the safe range: ${text}`);
-  return value;
 }
 
 /** The same database as another login: user and password replaced. */

@@ -217,6 +217,7 @@ describe('a mutation cut at each of its chunks', () => {
     { fatal: '08006' },
     { fatal: '53300' },
     { fatal: '40001' },
+    { fatal: '08P01' },
   ];
   test.each(cuts)('%j answers as if nothing had happened, and takes effect once', async (how) => {
     await using proxy = await cutProxy(db.urlOf('vibn_api'));

@@ -1,7 +1,10 @@
 import type { StatementText } from '#controller/store/statement.ts';
 import type { Injection } from './statement-proxy.ts';
 
-/** What the figures name (reliability.md, SQL errors): two conflicts, a terminated session, a lost connection, no connection free. */
+/**
+ * What the figures name (reliability.md, SQL errors): two conflicts, a terminated session, a lost connection, no connection free; and what
+ * PgBouncer says when its server is gone.
+ */
 export const injections: readonly Injection[] = [
   { how: 'error', code: '40001' },
   { how: 'fatal', code: '57P01' },
@@ -10,6 +13,7 @@ export const injections: readonly Injection[] = [
   { how: 'fatal', code: '53300' },
   { how: 'unanswered', code: '57P01' },
   { how: 'fatal', code: '08006' },
+  { how: 'unanswered', code: '08P01' },
 ];
 
 /** Not part of the stores' contract: test/e2e/api-sql-errors.test.ts makes them fail. */
