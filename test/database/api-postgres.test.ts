@@ -6,19 +6,19 @@ import { systemClock, systemRng } from '#controller/clock.ts';
 import { silentLogger } from '#controller/log.ts';
 import { createMetrics } from '#controller/metrics.ts';
 import type { AdminStore } from '#controller/store/admin-store.ts';
+import type { ResourceStore } from '#controller/store/resource-store.ts';
 import type { ApiKeyRow } from '#controller/store/rows.ts';
 import { createSqlSignals } from '#controller/store/signals.ts';
 import { createSqlAdminStore } from '#controller/store/sql-admin-store.ts';
 import { createSqlEngineStore } from '#controller/store/sql-engine-store.ts';
 import { createSqlProviderStore } from '#controller/store/sql-provider-store.ts';
-import { createSqlReplayStore } from '#controller/store/sql-replay-store.ts';
-import { createSqlResourceStore } from '#controller/store/sql-resource-store.ts';
 import { kinds } from '#resources/kinds.ts';
 import { createKindRegistry } from '#resources/registry.ts';
 import type { WireError } from '#api/errors.ts';
 import { parseKey } from '#api/key-text.ts';
 import { createApiOptions } from '#api/options.ts';
 import { createApiServer } from '#api/server.ts';
+import { createSqlApiStores } from '#api/sql-stores.ts';
 import { bucketManifest, bucketRef, hmacSecret, settle, workspaceManifest } from '#test/e2e/api-support.ts';
 import { bend, bent, seeds } from '#test/e2e/api-fuzz-inputs.ts';
 import { createDatabase, onCitus, type TestDatabase } from '#test/support/postgres.ts';
@@ -43,7 +43,8 @@ beforeAll(async () => {
   const signals = createSqlSignals({ url: db.directUrlOf('vibn_api'), clock, rng });
   admin = createSqlAdminStore({ api, platform, controller });
   engine = createSqlEngineStore({ sql: controller, signals });
-  resources = createSqlResourceStore({ api, platform, signals });
+  const stores = createSqlApiStores({ api, platform, signals });
+  ({ resources } = stores);
   await createSqlProviderStore({ sql: controller }).registerCredential({
     provider: 'gcs',
     account: 'p1',
@@ -51,12 +52,7 @@ beforeAll(async () => {
     wakePerSecond: 50,
   });
   server = createApiServer({
-    stores: {
-      resources,
-      admin,
-      providers: createSqlProviderStore({ sql: platform }),
-      replays: createSqlReplayStore({ sql: platform, signals }),
-    },
+    stores: { ...stores, admin },
     kinds: createKindRegistry(kinds),
     signals,
     metrics: createMetrics(),
@@ -80,7 +76,7 @@ beforeAll(async () => {
   }
 });
 let engine: ReturnType<typeof createSqlEngineStore>;
-let resources: ReturnType<typeof createSqlResourceStore>;
+let resources: ResourceStore;
 afterAll(async () => {
   for (const stop of stopping) await stop();
   await db[Symbol.asyncDispose]();

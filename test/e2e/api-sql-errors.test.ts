@@ -6,9 +6,6 @@ import { createMetrics } from '#controller/metrics.ts';
 import type { AdminStore } from '#controller/store/admin-store.ts';
 import type { StatementText } from '#controller/store/statement.ts';
 import { createSqlAdminStore } from '#controller/store/sql-admin-store.ts';
-import { createSqlProviderStore } from '#controller/store/sql-provider-store.ts';
-import { createSqlReplayStore } from '#controller/store/sql-replay-store.ts';
-import { createSqlResourceStore } from '#controller/store/sql-resource-store.ts';
 import { kinds } from '#resources/kinds.ts';
 import { shardOf } from '#resources/shard.ts';
 import { createKindRegistry } from '#resources/registry.ts';
@@ -17,6 +14,7 @@ import { createApiOptions } from '#api/options.ts';
 import type { ApiDeps } from '#api/context.ts';
 import { createRouter } from '#api/router.ts';
 import { createApiServer } from '#api/server.ts';
+import { createSqlApiStores } from '#api/sql-stores.ts';
 import { askedByApi, createInjector, injections } from '#test/support/injections.ts';
 import type { Injector } from '#test/support/injections.ts';
 import { createDatabase, type TestDatabase } from '#test/support/postgres.ts';
@@ -53,12 +51,7 @@ beforeAll(async () => {
   const signals = { signal: () => undefined, onSignal: () => () => undefined };
   admin = createSqlAdminStore({ api, platform, controller: pool('vibn_controller') });
   server = createApiServer({
-    stores: {
-      resources: createSqlResourceStore({ api, platform, signals }),
-      admin,
-      providers: createSqlProviderStore({ sql: platform }),
-      replays: createSqlReplayStore({ sql: platform, signals }),
-    },
+    stores: { ...createSqlApiStores({ api, platform, signals }), admin },
     kinds: createKindRegistry(kinds),
     signals,
     metrics: createMetrics(),

@@ -3,9 +3,8 @@ import type { EngineStore } from '#controller/store/engine-store.ts';
 import type { ProviderStore } from '#controller/store/provider-store.ts';
 import { createSqlEngineStore } from '#controller/store/sql-engine-store.ts';
 import { createSqlProviderStore } from '#controller/store/sql-provider-store.ts';
-import { createSqlReplayStore } from '#controller/store/sql-replay-store.ts';
-import { createSqlResourceStore } from '#controller/store/sql-resource-store.ts';
 import type { ApiStores } from '#api/context.ts';
+import { createSqlApiStores } from '#api/sql-stores.ts';
 import { createMemoryDatabase, type MemoryDatabase } from '#test/simulation/memory-store/database.ts';
 import { createMemorySignals } from '#test/simulation/memory-store/signals.ts';
 import { createMemoryStores } from '#test/simulation/memory-store/stores.ts';
@@ -52,11 +51,7 @@ async function openSql(): Promise<Backing> {
   const db = await createDatabase();
   const [api, platform, controller] = [db.sql('vibn_api'), db.sql('vibn_platform'), db.sql('vibn_controller')];
   return {
-    stores: {
-      resources: createSqlResourceStore({ api, platform, signals }),
-      providers: createSqlProviderStore({ sql: platform }),
-      replays: createSqlReplayStore({ sql: platform, signals }),
-    },
+    stores: createSqlApiStores({ api, platform, signals }),
     engine: createSqlEngineStore({ sql: controller, signals }),
     providers: createSqlProviderStore({ sql: controller }),
     signals,
