@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { Clock } from '#controller/clock.ts';
 import { ApiError } from '#resources/errors.ts';
+import { createAuthenticator } from './auth.ts';
 import { hashSecret, mintKey, parseKey, requestDigest } from './key-text.ts';
+import { newKey } from './new-key.ts';
 import { createRateLimiter } from './rate-limit.ts';
 import { allows, scopePattern } from './scopes.ts';
 
@@ -34,6 +36,67 @@ describe('a key as text', () => {
     expect(hashSecret('hmac', 'secret')).not.toBe(hashSecret('other', 'secret'));
     expect(requestDigest('hmac', 'a', { x: 1, y: 2 })).toBe(requestDigest('hmac', 'a', { y: 2, x: 1 }));
     expect(requestDigest('hmac', 'a', { x: 1 })).not.toBe(requestDigest('hmac', 'b', { x: 1 }));
+  });
+});
+
+describe('keys and what anybody makes up', () => {
+  function setUp() {
+    const state = { now: 0, down: false };
+    const looked: (readonly [id: string, whose: string | undefined])[] = [];
+    const made = { name: '', workspace: 'acme', class: 'agent', scopes: [], createdAt: 0 } as const;
+    const { row, text: known } = newKey({ env: 'test', hmacSecret: 'hmac' }, made);
+    const auth = createAuthenticator({
+      admin: {
+        findKey: async (id, whose) => {
+          looked.push([id, whose]);
+          if (state.down) throw new Error('no database');
+          return id === row.id ? row : null;
+        },
+        touchKey: async () => undefined,
+      },
+      clock: { monotonic: () => state.now, now: () => 0 } as Clock,
+      options: { keyCacheMs: 2_000, keyCacheMax: 10, keyTouchEveryMs: 60_000 },
+      keyHmacSecret: 'hmac',
+      onTouchFailed: () => undefined,
+    });
+    const ask = (text: string): Promise<string> =>
+      auth.authenticate(`Bearer ${text}`).then(
+        (caller) => caller.principal.keyId,
+        (error: Error) => error.message,
+      );
+    return { state, looked, ask, known, id: row.id };
+  }
+
+  it('wait apart: a key that was found is looked for in the name of its owner from then on (A4)', async () => {
+    const { state, looked, ask, known, id } = setUp();
+    await ask(known);
+    for (const down of [false, true, false]) {
+      state.now += 3_000;
+      state.down = down;
+      await ask(known);
+    }
+    expect(looked).toEqual([
+      [id, undefined],
+      [id, 'acme'],
+      [id, 'acme'],
+      [id, 'acme'],
+    ]);
+  });
+
+  it('do not push a key out of what is known of it, however many there are (A4)', async () => {
+    const { state, looked, ask, known, id } = setUp();
+    await ask(known);
+    const made = Array.from({ length: 50 }, () => mintKey('test').text);
+    await Promise.all(made.map((text) => ask(text)));
+    await ask(known);
+    expect(looked.filter(([one]) => one === id)).toHaveLength(1);
+    expect(looked.every(([one, whose]) => one === id || whose === undefined)).toBe(true);
+    const before = looked.length;
+    await ask(made.at(-1) ?? '');
+    expect(looked).toHaveLength(before);
+    state.now += 2_000;
+    await ask(made.at(-1) ?? '');
+    expect(looked).toHaveLength(before + 1);
   });
 });
 

@@ -20,10 +20,11 @@ import { toWireError } from './errors.ts';
 import { requestDigest } from './key-text.ts';
 import type { ApiOptions } from './options.ts';
 import type { ReaderClient } from './reader-client.ts';
-import type { ReadLane } from './read-lane.ts';
+import type { OpenReads, ReadLane } from './read-lane.ts';
 import type { RowCounts } from './row-counts.ts';
 import { isDenial } from './scopes.ts';
 import type { RowLooks } from './shared-looks.ts';
+import { tenantOf } from './tenant.ts';
 import type { ParkedWaits } from './waits/parked-waits.ts';
 import type { Seat } from './waits/parked.ts';
 
@@ -49,6 +50,7 @@ export interface ApiDeps {
   readonly rowCounts: RowCounts;
   /** What calls that stay open read with. */
   readonly lane: ReadLane;
+  readonly reads: OpenReads;
   /** What is written but rows: it locks the shard, so a tenant's calls wait for each other here and hold no connection meanwhile. */
   readonly records: ReadLane;
   readonly rows: RowLooks;
@@ -112,9 +114,9 @@ export function procedureBase(deps: ApiDeps) {
 /** A denial is answered even if it cannot be written down; the log has it then. */
 async function auditDenial(deps: ApiDeps, call: Call, what: { input: unknown; outcome: string }): Promise<void> {
   try {
-    const { workspace, keyId } = call.principal;
+    const { workspace } = call.principal;
     const entry = auditEntry(deps, call, what);
-    await deps.records.run(workspace ?? `key ${keyId}`, () => deps.stores.admin.audit(call.scope, workspace, entry));
+    await deps.records.run(tenantOf(call.principal), () => deps.stores.admin.audit(call.scope, workspace, entry));
   } catch (error) {
     deps.log.error({ error, procedure: call.procedure, traceId: call.traceId }, 'A denied attempt was not audited');
   }

@@ -1,6 +1,7 @@
 import { TRPCError } from '@trpc/server';
 import { ZodError } from 'zod';
 import { CommitUnknown, errorCode, fateOf, StoreUnavailable } from '#controller/store/sql-errors.ts';
+import { LaneFull } from '#controller/store/turns.ts';
 import { ApiError, httpStatusOf, notFound, validationError } from '#resources/errors.ts';
 import type { ApiErrorData, Issue } from '#resources/errors.ts';
 import { issuesOf } from '#resources/issues.ts';
@@ -77,6 +78,7 @@ export function asApiError(cause: unknown, fields?: KnownFields): ApiError {
   if (cause instanceof ApiError) return cause;
   if (cause instanceof ZodError) return validationError(issuesOf(cause, '', fields));
   if (cause instanceof TRPCError) return ofTrpc(cause, fields);
+  if (cause instanceof LaneFull) return tooManyWaiting(cause);
   if (isOutage(cause)) return unavailable();
   if (isTooLarge(cause)) return tooLarge();
   if (isClientFault(cause)) return invalid(cause.message);
@@ -126,6 +128,12 @@ export function tooLarge(): ApiError {
 /** The database, or the reader, does not answer: nothing is known to have happened; the same requestId may be sent again. */
 export function unavailable(what = 'The database does not answer right now.'): ApiError {
   return new ApiError('UNAVAILABLE', `${what} Call again with the same requestId.`, { retryAfterMs: 1_000 });
+}
+
+/** Nothing was done: what else the tenant has asked for comes first. */
+function tooManyWaiting({ waitingMax }: LaneFull): ApiError {
+  const message = `${waitingMax} calls of the same caller wait for the database already. Send fewer at once, or ask for lists.`;
+  return new ApiError('RATE_LIMITED', message, { allowed: { waitingMax }, retryAfterMs: 1_000 });
 }
 
 /** Whether the database could not be asked, gave up for a reason that passes, or did not say whether it committed. */

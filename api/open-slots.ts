@@ -1,5 +1,6 @@
 import { ApiError } from '#resources/errors.ts';
 import type { Principal } from '#resources/resource.ts';
+import { tenantOf } from './tenant.ts';
 
 /**
  * Counts calls that stay open (watches, waits), of each key, each tenant and the process: each holds a connection and looks at the
@@ -24,8 +25,7 @@ export function createOpenSlots({ what, perKey, perTenant, all }: SlotLimits): O
   let open = 0;
   return {
     take({ keyId, workspace }) {
-      // A platform key belongs to no tenant: it counts for itself.
-      const tenant = workspace ?? `key ${keyId}`;
+      const tenant = tenantOf({ keyId, workspace });
       if ((keys.get(keyId) ?? 0) >= perKey) throw tooMany(`${what} of this key`, perKey);
       if ((tenants.get(tenant) ?? 0) >= perTenant) throw tooMany(`${what} of this workspace`, perTenant);
       if (open >= all) throw tooMany(`${what} of this server`, all);

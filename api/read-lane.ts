@@ -1,3 +1,4 @@
+import type { ResourceStore, Scope } from '#controller/store/resource-store.ts';
 import { createTurns } from '#controller/store/turns.ts';
 
 /**
@@ -24,5 +25,22 @@ export function createReadLane(readsMax: number): ReadLane {
         turns.end(lane);
       }
     },
+  };
+}
+
+/** Reads that calls which stay open repeat. */
+export type OpenReads = Pick<ResourceStore, 'changes' | 'list' | 'getByKeys' | 'getByUid'>;
+
+/**
+ * The reads of calls that stay open. They wait for a connection apart from what else the tenant reads: one that floods the API with `get`s
+ * would hold a place of the lane meanwhile.
+ */
+export function openReads(resources: OpenReads): OpenReads {
+  const open = (scope: Scope): Scope => (scope === 'platform' ? scope : { ...scope, staysOpen: true });
+  return {
+    changes: (scope, input) => resources.changes(open(scope), input),
+    list: (scope, query) => resources.list(open(scope), query),
+    getByKeys: (scope, workspace, keys) => resources.getByKeys(open(scope), workspace, keys),
+    getByUid: (scope, workspace, uids) => resources.getByUid(open(scope), workspace, uids),
   };
 }

@@ -5,6 +5,7 @@ import { idempotencyMismatch } from './admission/chain.ts';
 import { auditEntry } from './context.ts';
 import type { ApiDeps, Call } from './context.ts';
 import { requestDigest } from './key-text.ts';
+import { tenantOf } from './tenant.ts';
 
 /**
  * Idempotency and audit of mutations that are not of rows. The store writes the recording in the transaction of the change: a request is
@@ -28,8 +29,7 @@ export async function doOnce(
   wish: OneTime & { readonly act: (recording: Recording) => Promise<unknown> },
 ): Promise<{ readonly repeated: boolean; readonly results: Json }> {
   try {
-    const { workspace, keyId } = call.principal;
-    await deps.records.run(workspace ?? `key ${keyId}`, () => wish.act(recordingOf(deps, call, wish)));
+    await deps.records.run(tenantOf(call.principal), () => wish.act(recordingOf(deps, call, wish)));
     return { repeated: false, results: wish.results ?? null };
   } catch (error) {
     if (!(error instanceof RequestRepeated)) throw error;

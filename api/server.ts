@@ -19,7 +19,7 @@ import type { HttpCall } from './http-call.ts';
 import { createOpenCalls } from './open-calls.ts';
 import type { OpenCalls } from './open-calls.ts';
 import { createRateLimiter } from './rate-limit.ts';
-import { createReadLane } from './read-lane.ts';
+import { createReadLane, openReads } from './read-lane.ts';
 import { createRowCounts } from './row-counts.ts';
 import { createRouter, inputFields, typesOf } from './router.ts';
 import type { AppRouter } from './router.ts';
@@ -40,7 +40,7 @@ import type { WaitDoorDeps } from './waits/wait-door.ts';
  */
 export interface ApiServerInput extends Omit<
   ApiDeps,
-  'feed' | 'auth' | 'rowCounts' | 'lane' | 'records' | 'rows' | 'waits'
+  'feed' | 'auth' | 'rowCounts' | 'lane' | 'reads' | 'records' | 'rows' | 'waits'
 > {
   readonly signals: Signals;
   readonly metrics: Metrics;
@@ -55,8 +55,9 @@ const lateLookMs = 1_000;
 export function createApiServer(input: ApiServerInput): FastifyInstance {
   const { options, clock, log } = input;
   const lane = createReadLane(options.laneReadsMax);
+  const reads = openReads(input.stores.resources);
   const changes: ResourceStore['changes'] = (scope, query) =>
-    lane.run(query.workspace, () => input.stores.resources.changes(scope, query));
+    lane.run(query.workspace, () => reads.changes(scope, query));
   const feed = createFeed({ store: { changes }, signals: input.signals, clock, options });
   const auth = createAuthenticator({
     admin: input.stores.admin,
@@ -65,11 +66,13 @@ export function createApiServer(input: ApiServerInput): FastifyInstance {
     keyHmacSecret: input.keyHmacSecret,
     onTouchFailed: (error) => log.warn({ error }, 'The last use of a key was not written'),
   });
-  const { resources } = input.stores;
-  const rows = createRowLooks(resources, lane);
-  const waits = createParkedWaits({ feed, resources, auth, lane, clock, options });
-  const [rowCounts, records] = [createRowCounts(resources, clock), createReadLane(options.recordsAtOnceMax)];
-  const deps: ApiDeps = { ...input, feed, auth, lane, records, rows, waits, rowCounts };
+  const rows = createRowLooks(reads, lane);
+  const waits = createParkedWaits({ feed, resources: reads, auth, lane, clock, options });
+  const [rowCounts, records] = [
+    createRowCounts(input.stores.resources, clock),
+    createReadLane(options.recordsAtOnceMax),
+  ];
+  const deps: ApiDeps = { ...input, feed, auth, lane, reads, records, rows, waits, rowCounts };
   const router = createRouter(deps);
   const calls = createOpenCalls();
   const server = fastify({

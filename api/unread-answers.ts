@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { ApiError } from '#resources/errors.ts';
 import type { Principal } from '#resources/resource.ts';
 import type { ApiOptions } from './options.ts';
+import { tenantOf } from './tenant.ts';
 
 /**
  * Bytes of answers that their callers do not read: what the kernel does not take stays in this process. One key that asked for long lists
@@ -35,9 +36,6 @@ export function createUnreadAnswers({ unreadBytesMax }: Pick<ApiOptions, 'unread
     },
   };
 }
-
-/** A platform key belongs to no tenant: it counts for itself. */
-const tenantOf = ({ keyId, workspace }: Owner): string => workspace ?? `key ${keyId}`;
 
 function tooMuchUnread(bytes: number, max: number): ApiError {
   const message = `Answers of ${bytes} bytes wait to be read by callers of this workspace. Read them, or ask for shorter lists.`;

@@ -26,7 +26,7 @@ function slowReader() {
     lane: createReadLane(1),
     clock: { monotonic: () => state.now },
     options: createApiOptions(),
-    stores: { resources: { list: async () => page } },
+    reads: { list: async () => page },
   } as unknown as ApiDeps;
   const principal = { keyId: 'k', lineage: 'l', class: 'agent', workspace: 'acme', scopes: ['*'] };
   const call = { principal, scope: { workspace: 'acme' }, caller: { principal } } as unknown as Call;

@@ -92,7 +92,7 @@ async function* present(
       limit: pageMax,
       ...(after === undefined ? {} : { after }),
     };
-    const page = await deps.lane.run(workspace, () => deps.stores.resources.list(call.scope, query));
+    const page = await deps.lane.run(workspace, () => deps.reads.list(call.scope, query));
     version ??= page.version ?? 0;
     for (const view of page.items) {
       const { kind, name } = view.row;

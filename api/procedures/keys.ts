@@ -9,6 +9,7 @@ import { newKey } from '#api/new-key.ts';
 import type { NewKey } from '#api/new-key.ts';
 import { doOnce, earlierResults } from '#api/requests.ts';
 import { allows, requirePlatform, requireScope, requireWorkspace, scopePattern } from '#api/scopes.ts';
+import { tenantOf } from '#api/tenant.ts';
 import { idInput, requestIdInput, storable, workspaceInput } from './inputs.ts';
 
 const classes = ['agent', 'human', 'ci', 'sre'] as const;
@@ -165,7 +166,7 @@ export async function revokeKey(
 
 /** The key, if it is of a workspace that the caller may see. */
 async function findKey(deps: ApiDeps, call: Call, id: string): Promise<ApiKeyRow> {
-  const row = await deps.stores.admin.findKey(id);
+  const row = await deps.stores.admin.findKey(id, `calls of ${tenantOf(call.principal)}`);
   if (row === null) throw notFound();
   if (call.principal.workspace !== null && row.workspace === null) throw notFound();
   if (row.workspace !== null) requireWorkspace(call.principal, row.workspace);

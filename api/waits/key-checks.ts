@@ -1,7 +1,6 @@
 import type { Clock } from '#controller/clock.ts';
 import type { Authenticator, Caller } from '#api/auth.ts';
 import type { ApiOptions } from '#api/options.ts';
-import type { ReadLane } from '#api/read-lane.ts';
 
 /** Asks again for the keys of parked waits whether they still hold: once for each key, however many waits it has. */
 export interface KeyChecks {
@@ -13,7 +12,6 @@ export interface KeyChecks {
 
 export interface KeyChecksDeps {
   readonly auth: Pick<Authenticator, 'recheck'>;
-  readonly lane: ReadLane;
   readonly clock: Clock;
   readonly options: Pick<ApiOptions, 'keyRecheckMs'>;
 }
@@ -24,7 +22,7 @@ interface OpenKey {
   asking: boolean;
 }
 
-export function createKeyChecks({ auth, lane, clock, options }: KeyChecksDeps): KeyChecks {
+export function createKeyChecks({ auth, clock, options }: KeyChecksDeps): KeyChecks {
   const keys = new Map<string, OpenKey>();
   let askedAt = clock.monotonic();
   return {
@@ -46,9 +44,11 @@ export function createKeyChecks({ auth, lane, clock, options }: KeyChecksDeps): 
       for (const [keyId, key] of keys) {
         if (key.asking) continue;
         key.asking = true;
-        // A platform key belongs to no workspace: it stands in a line of its own.
-        const asked = lane.run(key.caller.principal.workspace ?? `key ${keyId}`, () => auth.recheck(key.caller));
-        void asked.catch((error: unknown) => onLost(keyId, error)).finally(() => (key.asking = false));
+        // Not in the lane: what else the tenant reads there may take longer than a revocation may.
+        void auth
+          .recheck(key.caller)
+          .catch((error: unknown) => onLost(keyId, error))
+          .finally(() => (key.asking = false));
       }
     },
   };

@@ -150,7 +150,7 @@ function setUp() {
     };
   };
   const moved = (workspace = 'acme'): void => signals.signal([shardOf(workspace)]);
-  return { ...memory, waits, park, moved, elapse, asked, revoked, released: () => released };
+  return { ...memory, waits, lane, park, moved, elapse, asked, revoked, released: () => released };
 }
 
 /** Two workspaces of one shard. */
@@ -300,6 +300,17 @@ describe('parked waits', () => {
     expect(theirs.heard).toEqual([]);
     await elapse(2_100);
     expect(asked.filter((key) => key === 'mine').length).toBe(2);
+  });
+
+  it('end with their key although the reads of their workspace take for ever (P5)', async () => {
+    const { write, park, elapse, lane, revoked } = setUp();
+    write('a', 'acme', false);
+    void lane.run('acme', () => new Promise(() => undefined));
+    const mine = park('a', { keyId: 'mine' });
+    await elapse(100);
+    revoked.add('mine');
+    await elapse(2_100);
+    expect(mine.outcome()).toEqual(['Error: revoked']);
   });
 
   it('are all told of a read that failed, and their places are free', async () => {

@@ -4,14 +4,17 @@ import type { ApiKeyRow, OperationRow, StoredPlan } from './rows.ts';
 
 /** Keys, audit, operations and plans: what only the API and the reader ask for. On Postgres only. A recording is written with its change. */
 export interface AdminStore {
-  /** Runs before the workspace is known, under `SET LOCAL vibn.key`. */
-  findKey(id: string): Promise<ApiKeyRow | null>;
+  /**
+   * Runs before the workspace is known, under `SET LOCAL vibn.key`. `whose`: an owner's name, if the key was found before. Looks for the keys
+   * of one owner, and for those that were not, wait for each other and for nobody else's. Throws LaneFull.
+   */
+  findKey(id: string, whose?: string): Promise<ApiKeyRow | null>;
   createKey(scope: Scope, key: ApiKeyRow, recording?: Recording): Promise<void>;
   listKeys(scope: Scope, workspace: string | null): Promise<readonly ApiKeyRow[]>;
   /** False: no such key in the scope. */
   revokeKey(scope: Scope, id: string, recording?: Recording): Promise<boolean>;
   /** At most once a minute a key. */
-  touchKey(id: string): Promise<void>;
+  touchKey(id: string, whose: string): Promise<void>;
   /** Appends to the workspace's hash chain. */
   audit(scope: Scope, workspace: string | null, entry: AuditEntry): Promise<void>;
   /** A non-resource request that is remembered, or null. */

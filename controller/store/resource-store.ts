@@ -3,8 +3,11 @@ import type { ResourceKey, ResourceRow, ResourceView } from '#resources/resource
 import type { AuditEntry, Recording } from './recording.ts';
 import type { Decision, MutationSnapshot, Revision, RowWrite, StoredPass } from './rows.ts';
 
-/** Whose rows a call may touch: a workspace (row-level security behind it), or all, with a platform key. */
-export type Scope = { readonly workspace: string } | 'platform';
+/**
+ * Whose rows a call may touch: a workspace (row-level security behind it), or all, with a platform key. `staysOpen`: of a call that reads
+ * again and again, which waits for a connection apart from the workspace's other reads.
+ */
+export type Scope = { readonly workspace: string; readonly staysOpen?: true } | 'platform';
 
 /**
  * The API's door to declared rows. Implemented on Postgres and in memory, under one contract suite.

@@ -13,7 +13,7 @@ import { revokeKey } from './queries/revoke-key.ts';
 import { touchKey } from './queries/touch-key.ts';
 import { writePlans } from './queries/write-plans.ts';
 import { beginRecorded, chainOf } from './sql-recording.ts';
-import { readAs, writeAs, type ScopedPools } from './sql-scope.ts';
+import { laneOfKeys, readAs, writeAs, type ScopedPools } from './sql-scope.ts';
 import type { Tx } from './sql-transaction.ts';
 import type { Sql } from './sql.ts';
 import { timeText } from './time-text.ts';
@@ -46,7 +46,7 @@ type Keys = Pick<AdminStore, 'findKey' | 'createKey' | 'listKeys' | 'revokeKey' 
 
 function createKeys(pools: SqlAdminStoreOptions): Keys {
   return {
-    async findKey(id) {
+    async findKey(id, whose) {
       if (!keyId.test(id)) return null;
       let rows: readonly KeyColumns[] = [];
       const body = async (tx: Tx): Promise<void> => {
@@ -55,7 +55,7 @@ function createKeys(pools: SqlAdminStoreOptions): Keys {
           rows = await findKey(tx, id);
         });
       };
-      await pools.api.transaction('find_key', body, { repeatable: true });
+      await pools.api.transaction('find_key', body, { repeatable: true, lane: laneOfKeys(whose) });
       return rows[0] === undefined ? null : toKey(rows[0]);
     },
     async createKey(scope, key, recording) {
@@ -96,7 +96,7 @@ function createKeys(pools: SqlAdminStoreOptions): Keys {
         },
       });
     },
-    async touchKey(id) {
+    async touchKey(id, whose) {
       if (!keyId.test(id)) return;
       await pools.api.transaction(
         'touch_key',
@@ -104,7 +104,7 @@ function createKeys(pools: SqlAdminStoreOptions): Keys {
           tx.setLocal('vibn.key', id);
           tx.closeWith(() => touchKey(tx, id));
         },
-        { repeatable: true },
+        { repeatable: true, lane: laneOfKeys(whose) },
       );
     },
   };

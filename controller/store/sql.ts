@@ -21,6 +21,7 @@ import { createSessions, type Driver, type Session, type Sessions } from './sql-
 import { incarnation, send, type Timed, transact, TryAgain, type Tx, type XactName } from './sql-transaction.ts';
 import { refusalOf, sqlTypes } from './sql-types.ts';
 import { statement, type Param, type Runner, type StatementText } from './statement.ts';
+import type { Lane } from './turns.ts';
 
 export interface SqlOptions {
   readonly url: string;
@@ -41,6 +42,8 @@ export interface SqlOptions {
 export interface TransactionOptions {
   readonly resolveCommit?: boolean;
   readonly repeatable?: boolean;
+  /** Where it waits for a connection; default: in the lane of all who name none. */
+  readonly lane?: Lane;
 }
 
 export interface Sql extends Runner {
@@ -49,6 +52,7 @@ export interface Sql extends Runner {
    * own statements (S4).
    * `resolveCommit`: a COMMIT whose answer was lost is looked up; the transaction is repeated only if it was rolled back.
    * `repeatable`: doing it twice is harmless, so it is simply repeated. Otherwise a lost COMMIT throws CommitUnknown.
+   * Throws LaneFull if too many wait in its lane; nothing was sent then.
    */
   transaction<T>(name: string, body: (tx: Tx) => Promise<T>, options?: TransactionOptions): Promise<T>;
   end(): Promise<void>;
@@ -78,11 +82,13 @@ export function connect(options: SqlOptions): Sql {
   const sessions = createSessions(options.max, (onclose) => openDriver(options, onclose));
 
   /** One call: tries until it succeeds, fails for good, or the deadline is over (S2). */
-  const call = async <T>(name: string, attempt: (session: Session) => Promise<T>): Promise<T> => {
-    const state: { over: boolean; session: Session | null } = { over: false, session: null };
+  const call = async <T>(name: string, attempt: (session: Session) => Promise<T>, lane?: Lane): Promise<T> => {
+    const state: CallState = { lane, over: false, leave: null, session: null };
     const cancel = options.clock.after(deadlineMs, () => {
       state.over = true;
-      sessions.refresh(state.session);
+      // Who waited in vain has suffered nothing from any connection.
+      if (state.leave === null) sessions.refresh(state.session);
+      else state.leave(new Error('no free connection within the deadline'));
     });
     try {
       for (let tries = 0; ; tries += 1) {
@@ -123,10 +129,10 @@ export function connect(options: SqlOptions): Sql {
   const cancelWatch = watchStuck(options, { run });
   return {
     run,
-    transaction: (name, body, { resolveCommit = false, repeatable = false } = {}) =>
-      call(name, (session) =>
-        transact(session, { name, body, timed, repeatable, lookUp: resolveCommit ? lookUp : null }),
-      ),
+    transaction: (name, body, { resolveCommit = false, repeatable = false, lane } = {}) => {
+      const input = { name, body, timed, repeatable, lookUp: resolveCommit ? lookUp : null };
+      return call(name, (session) => transact(session, input), lane);
+    },
     end: () => {
       cancelWatch();
       return sessions.end(endSeconds);
@@ -152,18 +158,39 @@ function watchStuck({ clock, rng, stuckMs = stuckMsDefault }: SqlOptions, runner
   };
 }
 
+/** One call, retries included. */
+interface CallState {
+  readonly lane: Lane | undefined;
+  /** Its deadline has passed. */
+  over: boolean;
+  /** Leaves the line for a connection; null: it does not wait for one. */
+  leave: ((why: Error) => void) | null;
+  session: Session | null;
+}
+
+/** A session when it is the lane's turn; null: that was not within the deadline. */
+async function inTurn(sessions: Sessions, state: CallState): Promise<Session | null> {
+  try {
+    const session = await sessions.take(state.lane, (leave) => (state.leave = leave));
+    if (!state.over) return session;
+    sessions.give(session, 'whole');
+    return null;
+  } catch (error) {
+    if (state.over) return null;
+    throw error;
+  } finally {
+    state.leave = null;
+  }
+}
+
 /** One attempt on a session lent for it. A retryable failure is a value; any other is thrown. */
 async function lent<T>(
   sessions: Sessions,
-  state: { readonly over: boolean; session: Session | null },
+  state: CallState,
   attempt: (session: Session) => Promise<T>,
 ): Promise<T | TryAgain> {
-  const session = await sessions.take();
-  // It may have waited for one until after its deadline.
-  if (state.over) {
-    sessions.give(session, 'whole');
-    return new TryAgain(new Error('no free connection within the deadline'));
-  }
+  const session = await inTurn(sessions, state);
+  if (session === null) return new TryAgain(new Error('no free connection within the deadline'));
   state.session = session;
   try {
     const result = await attempt(session);

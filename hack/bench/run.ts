@@ -9,6 +9,7 @@ import { passesChanging, passesUnchanged } from './passes.ts';
 import { loadText, tableOf } from './report.ts';
 import type { Result } from './report.ts';
 import { startBenchServer } from './server.ts';
+import { neighbours } from './neighbours.ts';
 import { waits } from './waits.ts';
 
 const benches: readonly Bench[] = [
@@ -19,6 +20,7 @@ const benches: readonly Bench[] = [
   applyAll,
   firstCall,
   memory,
+  neighbours,
   waits,
 ];
 

@@ -69,13 +69,13 @@ describe('keys', () => {
 
   test('note their use at most once a minute', async () => {
     await admin.createKey('platform', keyOf('k1', null));
-    await admin.touchKey('k1');
+    await admin.touchKey('k1', 'key k1');
     const [first] = await db.owner`select last_used_at, xmin from api_keys`;
     expect(first?.['last_used_at']).not.toBeNull();
-    await admin.touchKey('k1');
+    await admin.touchKey('k1', 'key k1');
     expect((await db.owner`select last_used_at, xmin from api_keys`)[0]).toEqual(first);
     await db.owner`update api_keys set last_used_at = statement_timestamp() - interval '61 s'`;
-    await admin.touchKey('k1');
+    await admin.touchKey('k1', 'key k1');
     const [third] = await db.owner`select last_used_at >= ${first?.['last_used_at']} as newer from api_keys`;
     expect(third).toEqual({ newer: true });
   });
