@@ -192,6 +192,35 @@ describe('a send that took effect after it was given up', () => {
     expect(told(more)).toEqual(expected);
   });
 
+  describe('beside another attempt that was done', () => {
+    const other = intent({ nonce: 'n2', attempt: 2, state: 'done', answeredAt: answeredAt - 10 * second });
+    const elsewhere = intent({ nonce: 'n3', effect: 'renew:1', state: 'done', answeredAt });
+    const changesOf = (more: Partial<IntentFacts>) =>
+      review(answeredAt + 60 * second, { intents: [twice, other, elsewhere], ...more }).changes.map(
+        ({ nonce, state }) => `${nonce} ${state}`,
+      );
+    const since = (outcome: Decision['outcome']) => ({ decisions: [decision(outcome, answeredAt + 1)] });
+    const cases: [string, Partial<IntentFacts>, string[]][] = [
+      ['both are retired by a person who took all of it away', since('did_not'), ['n1 retired', 'n2 retired']],
+      ['both stand once a person has said so', since('happened'), ['n1 done']],
+      ['both stand while either is seen', { ...since('did_not'), resolve: () => 'done' }, ['n1 done']],
+      ['both stand while nobody has said anything', {}, []],
+      [
+        'one that was answered after the word stands: it was not known of',
+        { ...since('did_not'), intents: [twice, { ...other, answeredAt: answeredAt + 2 }] },
+        ['n1 retired'],
+      ],
+    ];
+    it.each(cases)('%s', (_title, more, expected) => {
+      expect(changesOf(more)).toEqual(expected);
+    });
+
+    it('is sent anew once both are retired', () => {
+      const found = review(answeredAt + 60 * second, { intents: [twice, other], ...since('did_not') });
+      expect(intentStep('create:1', found)).toEqual({ step: 'send', resend: null });
+    });
+  });
+
   it('says so with two calls that can be made as they stand, in a message that is kept whole', () => {
     const { contradiction } = review(answeredAt, { intents: [twice] });
     expect(contradiction).toMatchObject({

@@ -16,7 +16,8 @@ import type { Decision, Settle } from '#controller/store/rows.ts';
  * 3. While one stays open, nothing `once` or spending is sent; a guarded send may be repeated under its own intent in its time.
  * 4. Undecided at give_up_at + decideAfterMs, or at the end of the guard if that is later: NeedsDecision.
  * 5. A `done` that came after its attempt was retired stands until a person has said what is there. `happened`: the fact stands and is
- *    never sent again. `did_not`: it is retired, unless it is seen. A decision is about the fact, so about all attempts of the effect.
+ *    never sent again. `did_not`: it is retired, unless it is seen, and with it what was done of the effect before. A decision is about the
+ *    fact, so about all attempts of the effect.
  */
 export interface IntentReview {
   /** Open intents closed or found lost; written by this pass's settle. */
@@ -76,6 +77,11 @@ export function reviewIntents(facts: IntentFacts): IntentReview {
       intents.push(state === null ? intent : { ...intent, state, contradicts: false });
       continue;
     }
+    if (isDenied(intent, facts)) {
+      changes.push({ nonce: intent.nonce, state: 'retired', contradicted: true });
+      intents.push({ ...intent, state: 'retired' });
+      continue;
+    }
     const state = isOpen(intent) ? reviewedState(intent, facts) : intent.state;
     if (state !== intent.state && state !== 'sending') {
       changes.push({ nonce: intent.nonce, state: state as 'done' | 'retired' | 'unknown' });
@@ -94,6 +100,14 @@ function decidedState(intent: Intent, facts: IntentFacts): 'done' | 'retired' | 
   const decision = decisionOf(intent, facts, intent.answeredAt ?? intent.announcedAt);
   if (decision === undefined) return null;
   return decision.outcome === 'happened' || facts.resolve(intent) === 'done' ? 'done' : 'retired';
+}
+
+/** Done, of an effect that was done twice, of which a person has said since that none of it stands. What is seen is there. */
+function isDenied(intent: Intent, facts: IntentFacts): boolean {
+  if (intent.state !== 'done') return false;
+  const twice = facts.intents.find((other) => other.contradicts && other.effect === intent.effect);
+  if (twice === undefined || decidedState(twice, facts) !== 'retired') return false;
+  return decidedState(intent, facts) === 'retired';
 }
 
 /** The newest decision about the effect since then. */
@@ -192,7 +206,7 @@ function mayExistTwice(intent: Intent, row: ResourceRow): Outcome {
     reason: 'InvariantViolated',
     message:
       `${intent.effect} took effect although attempt ${intent.attempt} had been given up: it may exist twice. Nothing further is sent. ` +
-      'Take away what is too much and say with decisions.resolve whether it stands (happened) or not (did_not).',
+      'Take away what is too much and say with decisions.resolve whether one of it stands (happened) or nothing (did_not).',
     clearsOn: [topic.decision(row.uid)],
     remedy: ['happened', 'did_not'].map((outcome) => decisionRemedy(intent, row, outcome)),
   };

@@ -188,7 +188,10 @@ export interface Settle extends Fence {
   readonly materialized: boolean;
   readonly clearTakenOver: boolean;
   readonly recentActions?: readonly RecentAction[];
-  /** Intents closed by observation or decision, or found past give_up_at; `contradicted`: a contradiction that a person decided. */
+  /**
+   * Intents closed by observation or decision, or found past give_up_at; `contradicted`: by a person's decision of a contradiction, which
+   * may retire more of its effect that was done.
+   */
   readonly intents: readonly {
     readonly nonce: string;
     readonly state: 'done' | 'retired' | 'unknown';

@@ -92,7 +92,8 @@ closed as (
     answered_at = coalesce(i.answered_at, h.now)
   from held h cross join jsonb_to_recordset(h.intents) as c(nonce text, state text, contradicted boolean)
   where i.shard = $1::smallint and i.uid = h.uid and i.nonce = c.nonce
-    and case when c.contradicted then i.contradicts else i.state in ('sending', 'unknown') end
+    and case when c.contradicted then i.contradicts or i.state = 'done' and c.state = 'retired'
+      else i.state in ('sending', 'unknown') end
     and i.uid = any (array(select uid from rows))
 ),
 dropped as (

@@ -4,7 +4,8 @@ import { statement } from '#controller/store/statement.ts';
  * Puts away the intents that no pass needs to see, so that what a pass reads of a row does not grow with its age: done ones but the newest
  * $3 of their family (the effect up to its first colon), refused and retired ones that a later attempt replaced. Of these the refused
  * are deleted after $2 ms, since they provably did not happen. A done one is NEVER deleted while its row lives: announce_intent asks for
- * it. $1 shard, $4 at most so many. A retired one that is answered as done after all comes back (answer_intent).
+ * it. $1 shard, $4 at most so many. A retired one that is answered as done after all comes back (answer_intent), and none of its effect is
+ * put away while it is undecided.
  */
 export const trimIntents = statement<
   [shard: number, ageMs: number, doneKept: number, limit: number],
@@ -18,6 +19,9 @@ with ranked as materialized (
     partition by i.uid, i.state = 'done', split_part(i.effect, ':', 1) order by i.announced_at desc, i.attempt desc) as place
   from intents i
   where i.shard = $1::smallint and not i.archived and i.state in ('done', 'refused', 'retired') and not i.contradicts
+    and not exists (
+      select from intents t
+      where t.shard = $1::smallint and t.uid = i.uid and t.effect = i.effect and t.contradicts)
 ),
 spent as materialized (
   select r.uid, r.effect, r.attempt from ranked r

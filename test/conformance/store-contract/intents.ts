@@ -18,7 +18,7 @@ import {
 } from './fixture.ts';
 
 const nonces = Array.from({ length: 9 }, (_, n) => `10000000-0000-4000-8000-00000000000${n}`);
-const [first, second] = nonces as [string, string, ...string[]];
+const [first, second, third] = nonces as [string, string, string, ...string[]];
 const callMs = 30_000;
 
 type Reply = readonly ['done' | 'refused' | 'unknown', (string | null)?];
@@ -157,6 +157,32 @@ export function intentContract(makeStores: MakeStores): void {
       expect(await intentsOf(fence.uid)).toMatchObject([{ nonce: second, state: 'retired', contradicts: false }]);
       expect((await read(stores(), fence.uid)).decisions).toEqual([]);
       expect(await decide()).toBe(false);
+    });
+
+    test('that was contradicted is retired with all that were done of it, those put away included; nothing else of it is', async () => {
+      const fence = await sending();
+      const { engine, resources } = stores();
+      const ages = { tombstoneMs: 60_000, passMs: 60_000, topicMs: 60_000, doneIntentsKept: 0, batchMax: 100 };
+      await engine.retire({ shard, uid: fence.uid, nonce: first });
+      await announce(fence, second);
+      await engine.markSending(fence, second, callMs);
+      await answer(fence.uid, second, ['done', 'id-2']);
+      await engine.sweep(shard, ages);
+      expect(await intentsOf(fence.uid)).toEqual([]);
+      await answer(fence.uid, first, ['done', 'id-1']);
+      await engine.sweep(shard, ages);
+      expect((await intentsOf(fence.uid)).map((one) => one.nonce)).toEqual([first, second]);
+      const decision = { effect: 'create:0', outcome: 'did_not', evidence: 'took both away', by: principal } as const;
+      expect(await resources.decide({ workspace }, { key: keyOf('a'), decision })).toBe(true);
+      const intents = [first, second].map((nonce) => ({ nonce, state: 'retired', contradicted: true }) as const);
+      await engine.settle(shard, [settleOf(await claimOf(fence), { intents, decided: ['create:0'], dueInMs: 0 })]);
+      const held = fenceOf(await claim(stores(), fence.uid));
+      expect(await announce(held, third)).toMatchObject({ attempt: 3, nonce: third, state: 'announced' });
+      await engine.markSending(held, third, callMs);
+      await engine.settle(shard, [
+        settleOf(await claimOf(held), { intents: [{ nonce: third, state: 'retired', contradicted: true }] }),
+      ]);
+      expect((await intentsOf(fence.uid)).map((one) => one.state)).toEqual(['sending']);
     });
 
     test('retired stays retired when the answer is a refusal or unknown', async () => {

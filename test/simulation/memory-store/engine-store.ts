@@ -278,7 +278,8 @@ function sweepIntents(
   const family = ({ effect }: Intent): string => effect.split(':')[0] ?? '';
   const isReplaced = (one: Intent): boolean =>
     intents.some((other) => other.effect === one.effect && other.attempt > one.attempt);
-  for (const one of intents.filter((intent) => !intent.contradicts)) {
+  const twice = new Set(intents.filter((one) => one.contradicts).map((one) => one.effect));
+  for (const one of intents.filter((intent) => !twice.has(intent.effect))) {
     const newer = intents.filter((other) => other.state === 'done' && family(other) === family(one));
     const place = newer.filter((other) => other.announcedAt > one.announcedAt).length;
     const closed = one.state === 'refused' || one.state === 'retired';

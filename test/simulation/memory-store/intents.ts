@@ -78,7 +78,7 @@ export function createIntentMethods(db: MemoryDatabase): IntentMethods {
       const intent = tables.intents.get(uid)?.find((one) => one.nonce === nonce);
       if (intent === undefined) return;
       const change = answered(intent, { state, result, now: db.now() });
-      if (change.contradicts === true) tables.archived.delete(nonce);
+      if (change.contradicts === true) showDone(tables, uid, intent);
       changeIntent(tables, { uid, nonce }, change);
       wake(db, tables, { uid, priority: 'dependency' });
       db.committed(shard);
@@ -87,6 +87,14 @@ export function createIntentMethods(db: MemoryDatabase): IntentMethods {
       changeIntent(shardTables(db, shard), { uid, nonce }, { state: 'retired', answeredAt: db.now() });
     },
   };
+}
+
+/** A contradiction comes back with all that was done of its effect. */
+function showDone(tables: Shard, uid: string, contradicting: Intent): void {
+  tables.archived.delete(contradicting.nonce);
+  for (const one of tables.intents.get(uid) ?? []) {
+    if (one.effect === contradicting.effect && one.state === 'done') tables.archived.delete(one.nonce);
+  }
 }
 
 function announcedIntent(input: Pick<Intent, 'effect' | 'nonce' | 'args' | 'attempt' | 'announcedAt'>): Intent {

@@ -147,7 +147,8 @@ function storeFacts(db: MemoryDatabase, tables: Shard, settle: Settle): void {
   const { uid } = settle;
   for (const { nonce, state, contradicted = false } of settle.intents) {
     const intent = tables.intents.get(uid)?.find((one) => one.nonce === nonce);
-    if (intent === undefined || !(contradicted ? intent.contradicts : isOpen(intent))) continue;
+    const denied = intent?.state === 'done' && state === 'retired';
+    if (intent === undefined || !(contradicted ? intent.contradicts || denied : isOpen(intent))) continue;
     const answeredAt = intent.answeredAt ?? db.now();
     changeIntent(tables, { uid, nonce }, { state, answeredAt, contradicts: false });
   }

@@ -74,10 +74,13 @@ async function expectContradicted(world: World, scenario: Scenario, forMs = quie
   if (isReady(agent.row(key))) throw new Error('O6: Ready while it may be there twice');
 }
 
-/** The person has taken what is too much away. */
-function takeAway({ clouds }: World): void {
-  const [first] = Array.from(clouds.tiny.letters.entries());
-  if (first !== undefined) clouds.tiny.state.transact(() => clouds.tiny.letters.delete(first[0]));
+/** The person has taken away what is too much; nothing is left where it is to be as if it had never been sent. */
+function takeAway({ clouds }: World, outcome: Word): void {
+  const { letters, state } = clouds.tiny;
+  const tooMany = Array.from(letters.keys()).slice(outcome === 'happened' ? 1 : 0);
+  state.transact(() => {
+    for (const letter of tooMany) letters.delete(letter);
+  });
 }
 
 async function expectEnded(world: World, scenario: Scenario, forMs = quietMs): Promise<void> {
@@ -102,8 +105,11 @@ async function runZombie(seed: number, outcome: Word): Promise<World> {
   try {
     await world.prepare(scenario);
     const [zombie] = world.workers;
+    let stopped = false;
     world.onIssue(({ op, worker }) => {
-      if (op === 'tiny.letters.send' && worker === zombie?.name) zombie.life.pause();
+      if (stopped || op !== 'tiny.letters.send' || worker !== zombie?.name) return;
+      stopped = true;
+      zombie.life.pause();
     });
     await agent.apply(key, scenario.sample);
     await world.until(() => zombie?.life.state() === 'paused', withinMs);
@@ -114,10 +120,11 @@ async function runZombie(seed: number, outcome: Word): Promise<World> {
     zombie?.life.resume();
     await expectContradicted(world, scenario);
     world.sometimes('contradiction:after-finished');
-    takeAway(world);
+    takeAway(world, outcome);
     await decide(world, scenario, outcome);
     await expectEnded(world, scenario);
     if (isParked(world, key)) throw new Error('the second attempt was done, and is asked about');
+    if (world.clouds.tiny.letters.size !== 1) throw new Error(`O1: nothing is left after "${outcome}"`);
     return world;
   } finally {
     world.close();
@@ -161,7 +168,7 @@ async function runDecided(one: Decided & Partial<Crash>): Promise<World & { read
     await stores.engine.answer({ shard, uid, nonce, state: 'done', result: null });
     const isCut = one.n !== undefined;
     await expectContradicted(world, scenario, one.brief ? briefMs : quietMs);
-    if (outcome === 'did_not') takeAway(world);
+    takeAway(world, outcome);
     const from = world.effects().length;
     if (one.n !== undefined && one.cut !== undefined) world.cutAt(one.n, one.cut, one.restartAfterMs);
     await decide(world, scenario, outcome);
