@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { defineKind } from './kind.ts';
+import { newRow } from './new-row.ts';
 import { createKindRegistry } from './registry.ts';
 import type { Principal, ResourceRow } from './resource.ts';
 
@@ -8,32 +9,9 @@ export const human: Principal = { keyId: 'k1', lineage: 'l1', class: 'human', wo
 export const agent: Principal = { keyId: 'k2', lineage: 'l2', class: 'agent', workspace: 'acme', scopes: ['*'] };
 
 export function makeRow(overrides: Partial<ResourceRow>): ResourceRow {
-  return {
-    shard: 1,
-    uid: 'uid-1',
-    workspace: 'acme',
-    kind: 'Note',
-    name: 'one',
-    generation: 1,
-    version: 1,
-    labels: {},
-    annotations: {},
-    ownerUid: null,
-    slot: null,
-    spec: {},
-    status: {},
-    conditions: [],
-    observedGeneration: 0,
-    outputsDigest: null,
-    deletedAt: null,
-    deletionPolicy: null,
-    undoUntil: null,
-    finalizingAt: null,
-    createdBy: human,
-    createdAt: 1000,
-    updatedAt: 1000,
-    ...overrides,
-  };
+  const key = { workspace: 'acme', kind: 'Note', name: 'one' };
+  const plain = newRow({ key, uid: 'uid-1', spec: {}, by: human, now: 1000 });
+  return { ...plain, shard: 1, version: 1, ...overrides };
 }
 
 const Workspace = defineKind({

@@ -1,3 +1,4 @@
+import { newRow } from '#resources/new-row.ts';
 import type { ResourceRow } from '#resources/resource.ts';
 import type { RowWrite } from './rows.ts';
 import { timeText } from './time-text.ts';
@@ -65,29 +66,8 @@ function rowAfter(write: RowWrite, before: ReadonlyMap<string, ResourceRow>, poi
 }
 
 function insertedRow(write: RowWrite & { op: 'insert' }, { shard, version, at }: WritePoint): ResourceRow {
-  return {
-    shard,
-    uid: write.uid,
-    ...write.key,
-    generation: 1,
-    version,
-    labels: write.labels,
-    annotations: write.annotations,
-    ownerUid: write.owner?.uid ?? null,
-    slot: write.owner?.slot ?? null,
-    spec: write.spec,
-    status: {},
-    conditions: [],
-    observedGeneration: 0,
-    outputsDigest: null,
-    deletedAt: null,
-    deletionPolicy: null,
-    undoUntil: null,
-    finalizingAt: null,
-    createdBy: write.by,
-    createdAt: at,
-    updatedAt: at,
-  };
+  const { labels, annotations } = write;
+  return { ...newRow({ ...write, now: at }), shard, version, labels, annotations };
 }
 
 /** Whether the write is a new generation: labels and annotations alone are not. */

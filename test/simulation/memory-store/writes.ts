@@ -1,6 +1,7 @@
 import { readsMax, tooManyReads } from '#controller/store/resource-store.ts';
 import type { MutationSnapshot, Revision, RowWrite } from '#controller/store/rows.ts';
 import { dueShiftMs, freshWork } from '#controller/store/rows.ts';
+import { newRow } from '#resources/new-row.ts';
 import { keyText } from '#resources/reference.ts';
 import type { ResourceKey, ResourceRow, ResourceView } from '#resources/resource.ts';
 import { append, fireTopics, rowByKey, slotText, wake, type MemoryDatabase, type Shard } from './database.ts';
@@ -70,30 +71,9 @@ function check(tables: Shard, write: RowWrite): void {
 
 function insert(db: MemoryDatabase, tables: Shard, write: RowWrite & { op: 'insert' }): ResourceRow {
   const now = db.now();
-  const { uid, key, labels, annotations, spec, by, owner } = write;
-  const row: ResourceRow = {
-    shard: tables.shard,
-    uid,
-    ...key,
-    generation: 1,
-    version: tables.version,
-    labels,
-    annotations,
-    spec,
-    status: {},
-    conditions: [],
-    observedGeneration: 0,
-    outputsDigest: null,
-    ownerUid: owner?.uid ?? null,
-    slot: owner?.slot ?? null,
-    deletedAt: null,
-    deletionPolicy: null,
-    undoUntil: null,
-    finalizingAt: null,
-    createdBy: by,
-    createdAt: now,
-    updatedAt: now,
-  };
+  const { uid, key, labels, annotations, owner } = write;
+  const { shard, version } = tables;
+  const row = { ...newRow({ ...write, now }), shard, version, labels, annotations };
   tables.rows.set(uid, row);
   tables.byKey.set(keyText(key), uid);
   if (owner !== null) tables.bySlot.set(slotText(owner.uid, owner.slot), uid);
