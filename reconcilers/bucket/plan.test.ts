@@ -251,12 +251,12 @@ describe('a bucket that is wanted', () => {
     expect(action(plan)).toMatchObject({ type: 'conceal', publicRead: true });
   });
 
-  it('looks again when the policy of a public bucket cannot be read', () => {
-    expect(present({ spec: { publicRead: true }, bindings: null })).toMatchObject({
-      verdict: 'wait',
-      reason: 'Verifying',
-    });
-  });
+  it.each([true, false])(
+    'looks again when its policy cannot be read, public reading declared or not: %s',
+    (publicRead) => {
+      expect(present({ spec: { publicRead }, bindings: null })).toMatchObject({ verdict: 'wait', reason: 'Verifying' });
+    },
+  );
 
   it('has its retention locked in an irreversible step of its own, after its length is right', () => {
     const spec = { retention: { days: 5, locked: true } };

@@ -94,8 +94,7 @@ function planOurs(spec: BucketSpec, observed: BucketObserved, found: BucketView)
   }
   const [next] = later;
   if (next !== undefined) return act(next, later);
-  if (spec.publicRead && observed.policy === null) return policyMissing(external);
-  return { verdict: 'converged' };
+  return observed.policy === null ? policyMissing(external) : { verdict: 'converged' };
 }
 
 /** One action now; `preview` holds every guarded-or-higher one until convergence, the present one included. */
@@ -104,8 +103,9 @@ function act(action: BucketAction, later: readonly BucketAction[] = []): BucketP
   return { verdict: 'act', actions: [action], ...(preview.length > 0 ? { preview } : {}) };
 }
 
+/** Who may read is not known; the bucket may just have been deleted. */
 function policyMissing(external: string): BucketPlan {
-  const message = `The policy of bucket "${external}" cannot be read yet; public reading is declared.`;
+  const message = `The policy of bucket "${external}" cannot be read yet: who may read it is not known.`;
   return { verdict: 'wait', reason: 'Verifying', message, retryAfterMs: lookAgainMs };
 }
 

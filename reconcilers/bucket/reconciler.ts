@@ -1,6 +1,7 @@
 import type { CallOptions, ReadContext, Reconciler, Target, WriteContext } from '#controller/contract.ts';
 import { ProviderError } from '#controller/contract.ts';
 import { bucket, bucketLocation, externalBucketName } from '#resources/bucket.ts';
+import { sameJson } from '#resources/json.ts';
 import type { ObjectView } from '#reconcilers/providers/gcs/replies.ts';
 import type { BucketAction, ExposeBucket } from './actions.ts';
 import type { BucketClient } from './client.ts';
@@ -142,6 +143,7 @@ async function setExposure(
   const policy = await ctx.call(read('buckets.getIamPolicy'), (signal) => client.policy(wish.name, signal));
   if (policy === null) return; // the bucket vanished: the next look tells
   const wanted = wish.grant ? exposedAs(policy, wish.publicRead) : concealed(policy, wish.publicRead);
+  if (sameJson(policy, wanted)) return;
   await ctx.call(guarded('buckets.setIamPolicy'), (signal) => client.setPolicy(wish.name, wanted, signal));
 }
 

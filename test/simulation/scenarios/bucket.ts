@@ -7,13 +7,18 @@ import type { Drift, Named, Scenario } from './scenario.ts';
 
 /** A bucket as Cloud Storage answers it. */
 interface WireBucket {
+  readonly name: string;
   readonly location: string;
   readonly storageClass: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly versioning?: { readonly enabled: boolean };
   readonly lifecycle?: { readonly rule: readonly { readonly condition: { readonly age?: number } }[] };
   readonly cors?: readonly unknown[];
-  readonly iamConfiguration?: { readonly publicAccessPrevention?: string };
+  readonly iamConfiguration?: {
+    readonly publicAccessPrevention?: string;
+    readonly uniformBucketLevelAccess?: { readonly enabled: boolean };
+  };
+  readonly retentionPolicy?: { readonly retentionPeriod: string };
   readonly website?: JsonObject;
   readonly metageneration: string;
 }
@@ -46,6 +51,20 @@ export function bucketsOf(clouds: Clouds): readonly WireBucket[] {
   return answer?.items ?? [];
 }
 
+interface WirePolicy {
+  readonly etag: string;
+  readonly bindings?: readonly { readonly role: string; readonly members: readonly string[] }[];
+}
+
+/** Who may do what with a bucket, or null. */
+export function policyAt(clouds: Clouds, name: string): WirePolicy | null {
+  return ask(clouds, { method: 'GET', path: `/b/${name}/iam` }) as WirePolicy | null;
+}
+
+function isPublic(clouds: Clouds, name: string): boolean {
+  return (policyAt(clouds, name)?.bindings ?? []).some(({ members }) => members.includes('allUsers'));
+}
+
 const nameOf = (row: Pick<Named, 'workspace' | 'name'>): string => externalBucketName(row.workspace, row.name);
 const ours = (clouds: Clouds, row: Named): WireBucket | null => {
   const found = bucketAt(clouds, nameOf(row));
@@ -59,40 +78,89 @@ function change(name: string, patch: JsonObject): Drift {
   };
 }
 
+const iamChange = (fields: JsonObject): JsonObject => ({ iamConfiguration: fields });
+const readers = 'roles/storage.objectViewer';
+
+/** Gives a role to somebody, or takes every grant to the public away, as the bucket's users would. */
+function grant(name: string, member: string | null): Drift {
+  return {
+    name,
+    mutate(clouds, row) {
+      const found = policyAt(clouds, nameOf(row));
+      const kept = (found?.bindings ?? []).filter((one) => member !== null || !one.members.includes('allUsers'));
+      const bindings = member === null ? kept : [...kept, { role: readers, members: [member] }];
+      if (member === 'allUsers') {
+        const open = iamChange({ publicAccessPrevention: 'inherited' });
+        ask(clouds, { method: 'PATCH', path: `/b/${nameOf(row)}`, body: open });
+      }
+      const body = { etag: found?.etag ?? '', bindings: bindings.map(({ role, members }) => ({ role, members })) };
+      ask(clouds, { method: 'PUT', path: `/b/${nameOf(row)}/iam`, body });
+    },
+  };
+}
+
 const rule = (age: number): JsonObject => ({ action: { type: 'Delete' }, condition: { age } });
 const cors: JsonObject = { origin: ['https://a.example'], method: ['GET'], responseHeader: [], maxAgeSeconds: 60 };
+const secondsPerDay = 86_400;
+
+function matches(clouds: Clouds, row: Named, spec: JsonObject): boolean {
+  const found = ours(clouds, row);
+  if (found === null) return false;
+  // Rules are a set at the provider, and each has one age.
+  const declared = (spec['lifecycle'] ?? []) as readonly Readonly<Record<string, unknown>>[];
+  const ages = declared.flatMap((one) => Object.values(one).filter((value) => typeof value === 'number'));
+  const have = (found.lifecycle?.rule ?? []).map((one) => one.condition.age);
+  const { days = 0 } = (spec['retention'] ?? {}) as { readonly days?: number };
+  const access = found.iamConfiguration;
+  return (
+    found.labels?.['workspace'] === row.workspace &&
+    found.storageClass === (spec['storageClass'] ?? 'STANDARD') &&
+    (found.versioning?.enabled ?? false) === (spec['versioning'] ?? false) &&
+    new Set(have).symmetricDifference(new Set(ages)).size === 0 &&
+    (found.cors?.length ?? 0) === ((spec['cors'] as unknown[] | undefined)?.length ?? 0) &&
+    Number(found.retentionPolicy?.retentionPeriod ?? 0) === days * secondsPerDay &&
+    access?.uniformBucketLevelAccess?.enabled === true &&
+    (access.publicAccessPrevention === 'enforced') === (spec['publicRead'] !== true) &&
+    isPublic(clouds, nameOf(row)) === (spec['publicRead'] === true)
+  );
+}
+
+/** A bucket of our name: with a mark that is somebody else's, or with none. */
+function plantForeign(clouds: Clouds, name: string, labels: JsonObject): () => boolean {
+  const body = { name, location: 'NORTHAMERICA-NORTHEAST1', labels };
+  ask(clouds, { method: 'POST', path: '/b?project=vibn-local', body });
+  const before = bucketAt(clouds, name);
+  return () => before !== null && sameJson(bucketAt(clouds, name), before);
+}
+
+const common = {
+  kind: 'Bucket',
+  needs: [],
+  objects: (clouds: Clouds, row: Named) => (ours(clouds, row) === null ? 0 : 1),
+  matches,
+  whenGone: 'stalled' as const,
+  destroy: (clouds: Clouds, row: Named) => void ask(clouds, { method: 'DELETE', path: `/b/${nameOf(row)}` }),
+  untraceable: false,
+  lagMs: 8_000,
+  sameCounts: true,
+};
 
 /** Bucket over the local cloud's Cloud Storage. */
 export const bucketScenario: Scenario = {
-  kind: 'Bucket',
+  ...common,
   title: 'Bucket',
-  needs: [],
   sample: { versioning: true, lifecycle: [{ deleteAfterDays: 30 }], cors: [cors] },
   update: { versioning: true, lifecycle: [{ deleteAfterDays: 60 }], storageClass: 'NEARLINE' },
-  objects: (clouds, row) => (ours(clouds, row) === null ? 0 : 1),
-  matches(clouds, row, spec) {
-    const found = ours(clouds, row);
-    if (found === null) return false;
-    // Rules are a set at the provider, and each has one age.
-    const declared = (spec['lifecycle'] ?? []) as readonly Readonly<Record<string, unknown>>[];
-    const ages = declared.flatMap((one) => Object.values(one).filter((value) => typeof value === 'number'));
-    const have = (found.lifecycle?.rule ?? []).map((one) => one.condition.age);
-    return (
-      found.labels?.['workspace'] === row.workspace &&
-      found.storageClass === (spec['storageClass'] ?? 'STANDARD') &&
-      (found.versioning?.enabled ?? false) === (spec['versioning'] ?? false) &&
-      new Set(have).symmetricDifference(new Set(ages)).size === 0 &&
-      (found.cors?.length ?? 0) === ((spec['cors'] as unknown[] | undefined)?.length ?? 0) &&
-      (spec['publicRead'] === true || found.iamConfiguration?.publicAccessPrevention === 'enforced')
-    );
-  },
   drifts: [
     change('versioning', { versioning: { enabled: false } }),
     change('storageClass', { storageClass: 'COLDLINE' }),
     change('lifecycle', { lifecycle: { rule: [rule(1)] } }),
     change('cors', { cors: null }),
-    change('publicAccessPrevention', { iamConfiguration: { publicAccessPrevention: 'inherited' } }),
+    change('publicAccessPrevention', iamChange({ publicAccessPrevention: 'inherited' })),
+    change('uniformBucketLevelAccess', iamChange({ uniformBucketLevelAccess: { enabled: false } })),
+    change('retention', { retentionPolicy: { retentionPeriod: String(secondsPerDay) } }),
     change('the label workspace', { labels: { workspace: 'meddled' } }),
+    grant('a grant to the public', 'allUsers'),
   ],
   unmanaged: [
     {
@@ -103,19 +171,31 @@ export const bucketScenario: Scenario = {
       ...change('website', { website: { mainPageSuffix: 'index.html' } }),
       kept: (clouds, row) => sameJson(ours(clouds, row)?.website, { mainPageSuffix: 'index.html' }),
     },
+    {
+      ...grant('a grant to somebody', 'user:ann@a.example'),
+      kept: (clouds, row) =>
+        (policyAt(clouds, nameOf(row))?.bindings ?? []).some((one) => one.members.includes('user:ann@a.example')),
+    },
   ],
-  foreign(clouds, key) {
-    const name = nameOf(key);
-    const body = { name, location: 'NORTHAMERICA-NORTHEAST1', labels: { 'vibn-uid': 'somebody-else' } };
-    ask(clouds, { method: 'POST', path: '/b?project=vibn-local', body });
-    const before = bucketAt(clouds, name);
-    return () => before !== null && sameJson(bucketAt(clouds, name), before);
+  foreign: {
+    'of somebody else': (clouds, key) => plantForeign(clouds, nameOf(key), { 'vibn-uid': 'somebody-else' }),
+    'without a mark': (clouds, key) => plantForeign(clouds, nameOf(key), {}),
   },
-  whenGone: 'stalled',
-  destroy: (clouds, row) => void ask(clouds, { method: 'DELETE', path: `/b/${nameOf(row)}` }),
-  untraceable: false,
-  lagMs: 8_000,
-  sameCounts: true,
+};
+
+/** A bucket that everybody may read, and that keeps its objects for a day. */
+export const publicBucketScenario: Scenario = {
+  ...common,
+  title: 'Bucket, public',
+  sample: { publicRead: true, retention: { days: 1 } },
+  update: { publicRead: false, retention: { days: 2 } },
+  drifts: [
+    grant('the grant to the public', null),
+    change('publicAccessPrevention', iamChange({ publicAccessPrevention: 'enforced' })),
+    change('retention', { retentionPolicy: null }),
+  ],
+  unmanaged: [],
+  foreign: null,
 };
 
 const doomed = { bucket: externalBucketName(workspaceName, 'files'), name: 'doomed.txt' };

@@ -25,8 +25,8 @@ export interface Scenario {
   readonly drifts: readonly Drift[];
   /** Changes of unmanaged fields from outside; each is left alone. */
   readonly unmanaged: readonly (Drift & { readonly kept: (clouds: Clouds, row: Named) => boolean })[];
-  /** Puts a thing of somebody else under the row's name; answers what tells that it was not touched. Null: names are not shared. */
-  readonly foreign: ((clouds: Clouds, key: ResourceKey) => () => boolean) | null;
+  /** Ways to put a thing of somebody else under the row's name; each answers what tells that it was not touched. Null: names are not shared. */
+  readonly foreign: Readonly<Record<string, (clouds: Clouds, key: ResourceKey) => () => boolean>> | null;
   /** What becomes of an object that is deleted outside. */
   readonly whenGone: 'recreated' | 'stalled' | 'nothing';
   /** Deletes the row's objects from outside. */

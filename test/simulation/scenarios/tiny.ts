@@ -30,6 +30,11 @@ function changeLink(name: string, fields: Partial<TinyLink>): Drift {
   };
 }
 
+function plantForeign(clouds: Clouds, name: string, uid: string | null): () => boolean {
+  const made = clouds.tiny.createLink({ name, uid, target: 'theirs', weight: 5, location: tinyLocation });
+  return () => sameJson(clouds.tiny.getLink(name), made);
+}
+
 /** The kinds of test/simulation/kinds. */
 export const tinyScenarios: readonly Scenario[] = [
   {
@@ -66,10 +71,9 @@ export const tinyScenarios: readonly Scenario[] = [
     },
     drifts: [changeLink('weight', { weight: 99 }), changeLink('target', { target: 'elsewhere' })],
     unmanaged: [{ ...changeLink('note', { note: 'mine' }), kept: (clouds, row) => link(clouds, row)?.note === 'mine' }],
-    foreign(clouds, key) {
-      const name = linkName(key.workspace, key.name);
-      const made = clouds.tiny.createLink({ name, uid: null, target: 'theirs', weight: 5, location: tinyLocation });
-      return () => sameJson(clouds.tiny.getLink(name), made);
+    foreign: {
+      'without a mark': (clouds, key) => plantForeign(clouds, linkName(key.workspace, key.name), null),
+      'of somebody else': (clouds, key) => plantForeign(clouds, linkName(key.workspace, key.name), 'somebody-else'),
     },
     whenGone: 'recreated',
     destroy(clouds, row) {

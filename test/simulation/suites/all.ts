@@ -4,6 +4,7 @@ import { flakyReads, laggyProvider, missedEvents, missedOne, staleReads } from '
 import { crowd } from './crowd.ts';
 import { liveness } from './liveness.ts';
 import { lostWakes } from './lost-wakes.ts';
+import { meanwhile } from './meanwhile.ts';
 import { once } from './once.ts';
 import { cannotKnow, falseEmpty, outage } from './outages.ts';
 import { driftMatrix, foreignObject } from './ownership.ts';
@@ -26,6 +27,7 @@ export const suites: readonly Suite[] = [
   driftMatrix,
   foreignObject,
   undelete,
+  meanwhile,
   once,
   outage,
   falseEmpty,

@@ -2,7 +2,7 @@ import type { Json } from '#resources/json.ts';
 import type { ResourceKey } from '#resources/resource.ts';
 import type { Clouds } from '#test/simulation/clouds.ts';
 import { tablesOf } from '#test/simulation/oracles.ts';
-import { bucketsOf } from '#test/simulation/scenarios/bucket.ts';
+import { bucketsOf, policyAt } from '#test/simulation/scenarios/bucket.ts';
 import type { Scenario } from '#test/simulation/scenarios/scenario.ts';
 import { createWorld, describeRow, scenarios, subjectKey } from '#test/simulation/world.ts';
 import type { World } from '#test/simulation/world.ts';
@@ -71,10 +71,20 @@ async function repaired(
 
 /** Everything at the providers, but for what they count themselves. */
 function stateOf(clouds: Clouds): string {
-  const counted = new Set(['etag', 'metageneration', 'updated', 'timeUpdated', 'generation', 'selfLink']);
+  const counted = new Set([
+    'etag',
+    'metageneration',
+    'updated',
+    'timeUpdated',
+    'generation',
+    'selfLink',
+    'lockedTime',
+    'effectiveTime',
+  ]);
   const plain = (name: string, value: unknown): unknown => (counted.has(name) ? undefined : value);
   const { tokens, links } = clouds.tiny;
-  return JSON.stringify([...tokens.entries(), ...links.entries(), ...bucketsOf(clouds)], plain);
+  const buckets = bucketsOf(clouds).map((bucket) => [bucket, policyAt(clouds, bucket.name)]);
+  return JSON.stringify([...tokens.entries(), ...links.entries(), ...buckets], plain);
 }
 
 /** The last diff that the row showed as drift, and the pass that saw it. */
@@ -143,19 +153,24 @@ async function gone(seed: number, scenario: Scenario): Promise<World> {
 export const foreignObject: Suite = {
   name: 'foreign-object',
   cases: async (seed) =>
-    scenarios
-      .filter((scenario) => scenario.foreign !== null)
-      .map((scenario) => ({ id: scenario.title, run: () => foreign(seed, scenario) })),
+    scenarios.flatMap((scenario) =>
+      Object.entries(scenario.foreign ?? {}).map(([what, plant]) => ({
+        id: `${scenario.title}/${what}`,
+        run: () => foreign(seed, scenario, plant),
+      })),
+    ),
   mustHit: ['foreign:named'],
 };
 
-async function foreign(seed: number, scenario: Scenario): Promise<World> {
+type Plant = NonNullable<Scenario['foreign']>[string];
+
+async function foreign(seed: number, scenario: Scenario, plant: Plant): Promise<World> {
   const world = createWorld({ seed });
   const { agent, clouds } = world;
   const key = subjectKey(scenario);
   try {
     await world.prepare(scenario);
-    const isIntact = scenario.foreign?.(clouds, key) ?? ((): boolean => false);
+    const isIntact = plant(clouds, key);
     await agent.apply(key, scenario.sample);
     const uid = rowAt(world, key).uid;
     const passes = (): number =>
