@@ -23,6 +23,7 @@ import { allStatements } from '#test/support/statement-registry.ts';
 import { statementProxy } from '#test/support/statement-proxy.ts';
 import type { StatementProxy } from '#test/support/statement-proxy.ts';
 import { createSqlStores, type SqlStores } from '#test/support/stores.ts';
+import { urlThrough } from '#test/support/urls.ts';
 
 /**
  * Every transaction, and every statement that writes by itself, is carried out and its answer lost, at each of its steps in turn: BEGIN,
@@ -35,13 +36,11 @@ beforeAll(async () => {
   stores = await createSqlStores({
     through: async (db) => {
       proxy = await statementProxy(db.ownerUrl);
-      const { port } = new URL(proxy.url);
-      return (url) => Object.assign(new URL(url), { port }).toString();
+      return (url) => urlThrough(proxy, url);
     },
   });
-  const { port } = new URL(proxy.url);
   const pool = (role: 'vibn_api' | 'vibn_platform' | 'vibn_controller') =>
-    stores.db.sql(role, { max: 4, url: Object.assign(new URL(stores.db.urlOf(role)), { port }).toString() });
+    stores.db.sql(role, { max: 4, url: urlThrough(proxy, stores.db.urlOf(role)) });
   admin = createSqlAdminStore({
     api: pool('vibn_api'),
     platform: pool('vibn_platform'),

@@ -10,8 +10,9 @@ import { databaseUrls, roleNames } from '#hack/doctor/environment.ts';
 import { ourTables } from '#hack/doctor/grants.ts';
 import { migrationChecks } from '#hack/doctor/migration-checks.ts';
 import { poolerChecks } from '#hack/doctor/pooler-checks.ts';
-import { openSwappingPooler, urlThrough } from '#test/support/pooler/swapping-pooler.ts';
+import { openSwappingPooler } from '#test/support/pooler/swapping-pooler.ts';
 import { createDatabase, type TestDatabase } from '#test/support/postgres.ts';
+import { urlThrough } from '#test/support/urls.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {

@@ -9,9 +9,10 @@ import type { ResourceKey } from '#resources/resource.ts';
 import { cutProxy } from '#test/support/cut-proxy.ts';
 import { startPgbouncer } from '#test/support/pooler/pgbouncer.ts';
 import { poolerMissing } from '#test/support/pooler/pooler.ts';
-import { openSwappingPooler, urlThrough } from '#test/support/pooler/swapping-pooler.ts';
+import { openSwappingPooler } from '#test/support/pooler/swapping-pooler.ts';
 import { createDatabase, onCitus, type TestDatabase } from '#test/support/postgres.ts';
 import { bucketKey, insertOf, mutationOf } from '#test/support/rows.ts';
+import { urlThrough } from '#test/support/urls.ts';
 
 // What a transaction pooler does to its clients, and that the product minds none of it. The whole suite goes through one by
 // `VIBN_TEST_POOLER=swap vitest run --project database`.

@@ -9,6 +9,7 @@ import { allStatements } from '#test/support/statement-registry.ts';
 import { statementProxy } from '#test/support/statement-proxy.ts';
 import type { StatementProxy } from '#test/support/statement-proxy.ts';
 import { createSqlStores, type SqlStores } from '#test/support/stores.ts';
+import { urlThrough } from '#test/support/urls.ts';
 
 /**
  * The contract of the stores, while the first execution of each statement in each case fails: with conflicts, with sessions that end before
@@ -32,8 +33,7 @@ beforeAll(async () => {
   stores = await createSqlStores({
     through: async (db) => {
       proxy = await statementProxy(db.ownerUrl);
-      const { port } = new URL(proxy.url);
-      return (url) => Object.assign(new URL(url), { port }).toString();
+      return (url) => urlThrough(proxy, url);
     },
   });
   proxy.decide = (name) => injector.decide(name);

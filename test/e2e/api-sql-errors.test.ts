@@ -22,6 +22,7 @@ import { rootKey } from '#test/support/root-key.ts';
 import { allStatements } from '#test/support/statement-registry.ts';
 import { statementProxy } from '#test/support/statement-proxy.ts';
 import type { StatementProxy } from '#test/support/statement-proxy.ts';
+import { urlThrough } from '#test/support/urls.ts';
 import { bucketManifest, bucketRef, hmacSecret, workspaceManifest } from './api-support.ts';
 
 /**
@@ -44,9 +45,9 @@ beforeAll(async () => {
   proxy = await statementProxy(db.ownerUrl);
   statements = await allStatements();
   injector = createInjector(statements, { answersMayBeLost: () => true });
-  const [clock, rng, { port }] = [systemClock, systemRng, new URL(proxy.url)];
+  const [clock, rng] = [systemClock, systemRng];
   const pool = (role: 'vibn_api' | 'vibn_platform' | 'vibn_controller') =>
-    db.sql(role, { max: 6, url: Object.assign(new URL(db.urlOf(role)), { port }).toString() });
+    db.sql(role, { max: 6, url: urlThrough(proxy, db.urlOf(role)) });
   const [api, platform] = [pool('vibn_api'), pool('vibn_platform')];
   const signals = { signal: () => undefined, onSignal: () => () => undefined };
   admin = createSqlAdminStore({ api, platform, controller: pool('vibn_controller') });

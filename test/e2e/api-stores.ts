@@ -23,10 +23,6 @@ export interface Backing {
 }
 
 /**
- * In memory; in a run through a pooler on Postgres, unless the test looks into the tables or has tables of its own.
- */
-
-/**
  * The run goes through a pooler, so these tests are on Postgres; those that look into the tables in memory, or reach behind them, are
  * skipped. Nothing is provided to the projects without Postgres.
  */

@@ -11,6 +11,7 @@ import { allStatements } from '#test/support/statement-registry.ts';
 import { statementProxy } from '#test/support/statement-proxy.ts';
 import type { StatementProxy } from '#test/support/statement-proxy.ts';
 import { until } from '#test/support/up.ts';
+import { urlThrough } from '#test/support/urls.ts';
 
 /**
  * Two controllers whose every statement fails again and again, before it is carried out or after, COMMITs included: with conflicts, lost
@@ -55,8 +56,7 @@ describe('controllers whose statements fail', () => {
   test(
     'go on, converge, and do each thing once',
     async () => {
-      const { port } = new URL(proxy.url);
-      const url = Object.assign(new URL(site.db.urlOf('vibn_controller')), { port }).toString();
+      const url = urlThrough(proxy, site.db.urlOf('vibn_controller'));
       const workers = [await site.worker('w0', { url }), await site.worker('w1', { url })];
       const declare = declarerOf(site.resources);
       for (let round = 0; round < rounds; round += 1) {

@@ -2,6 +2,7 @@ import postgres from 'postgres';
 import type { RolePasswords } from '#controller/store/roles.ts';
 import { distribute, setLoginRoles } from '#hack/citus/distribute.ts';
 import { migrate } from '#controller/store/migrate.ts';
+import { withDatabase } from './urls.ts';
 
 /**
  * A Citus cluster as the tests' server: DATABASE_URL names a superuser's database on the coordinator in which the workers are registered.
@@ -84,12 +85,6 @@ async function asOwner<T>(url: string, body: (sql: postgres.Sql) => Promise<T>):
   } finally {
     await sql.end({ timeout: 1 });
   }
-}
-
-function withDatabase(serverUrl: string, name: string): string {
-  const url = new URL(serverUrl);
-  url.pathname = `/${name}`;
-  return url.toString();
 }
 
 const addressOf = (serverUrl: string): string => `${new URL(serverUrl).hostname}:${new URL(serverUrl).port || '5432'}`;

@@ -8,6 +8,7 @@ import { startEmbeddedPostgres } from '#hack/embedded-postgres.ts';
 import { dropOnAll, makeClusterTemplate, workersOf } from './cluster.ts';
 import { imageNamed, startContainer } from './container-postgres.ts';
 import { poolerNamed, startPooler } from './pooler/pooler.ts';
+import { withDatabase } from './urls.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -73,9 +74,7 @@ async function makeTemplate(serverUrl: string, template: string, rolePassword: s
   const admin = postgres(serverUrl, { max: 1, onnotice: () => undefined });
   await admin.unsafe(`create database ${template}`);
   await admin.end({ timeout: 1 });
-  const url = new URL(serverUrl);
-  url.pathname = `/${template}`;
-  await migrate({ url: url.toString(), rolePassword });
+  await migrate({ url: withDatabase(serverUrl, template), rolePassword });
 }
 
 /** Roles belong to the whole server: runs at once must give them the same password, and nobody else may guess it. */

@@ -5,7 +5,7 @@ import { systemClock, systemRng } from '#controller/clock.ts';
 import type { LoginRole } from '#controller/store/roles.ts';
 import { connect, loginUrl, type Sql, type SqlOptions } from '#controller/store/sql.ts';
 import { cloneOnAll, dropOnAll } from './cluster.ts';
-import { urlThrough } from './pooler/swapping-pooler.ts';
+import { urlThrough, withDatabase } from './urls.ts';
 
 /** A database of its own, cloned from the migrated template; dropped, with what was opened on it, by `await using`. */
 export interface TestDatabase extends AsyncDisposable {
@@ -43,9 +43,7 @@ export async function createDatabase({ migrated = true }: CreateDatabaseOptions 
   if (workers.length > 0) await cloneOnAll(serverUrl, workers, { name, template: inject('postgresTemplate') });
   else await admin.unsafe(`create database ${name} template ${migrated ? inject('postgresTemplate') : 'template0'}`);
 
-  const url = new URL(serverUrl);
-  url.pathname = `/${name}`;
-  const ownerUrl = url.toString();
+  const ownerUrl = withDatabase(serverUrl, name);
   const opened: { end(options?: { timeout: number }): Promise<void> }[] = [];
   const plain = (target: string): postgres.Sql => {
     const sql = postgres(target, { max: 4, onnotice: () => undefined });

@@ -13,18 +13,18 @@ export interface Injection {
 
 /** A proxy before Postgres that knows which statement passes, by the name that stands before its text ("commit" has no other name). */
 export interface StatementProxy extends AsyncDisposable {
-  readonly url: string;
+  /** On 127.0.0.1. */
+  readonly port: number;
   /** Asked at each execution of a statement. */
   decide: (name: string) => Injection | null;
 }
 
 /** Opens it before the server of a URL. */
 export async function statementProxy(target: string): Promise<StatementProxy> {
-  const url = new URL(target);
-  const [host, port] = [url.hostname, Number(url.port)];
+  const { hostname, port } = new URL(target);
   const sockets = new Set<Socket>();
   const listener = createServer((client) => {
-    const server = connect(port, host);
+    const server = connect(Number(port), hostname);
     for (const socket of [client, server]) {
       socket.setNoDelay(true);
       sockets.add(socket);
@@ -35,9 +35,8 @@ export async function statementProxy(target: string): Promise<StatementProxy> {
   await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
   const address = listener.address();
   if (typeof address !== 'object' || address === null) throw new Error('the proxy has no port');
-  url.port = String(address.port);
   const proxy: StatementProxy = {
-    url: url.toString(),
+    port: address.port,
     decide: () => null,
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();

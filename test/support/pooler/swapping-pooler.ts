@@ -23,14 +23,6 @@ export interface SwappingPooler extends AsyncDisposable {
   readonly port: number;
 }
 
-/** The same URL through a pooler on this machine. */
-export function urlThrough(pooler: { readonly port: number }, serverUrl: string): string {
-  const url = new URL(serverUrl);
-  url.hostname = '127.0.0.1';
-  url.port = String(pooler.port);
-  return url.toString();
-}
-
 /** What PgBouncer lets a client ask for when it connects. */
 const startupParameters: ReadonlySet<string> = new Set(
   'client_encoding datestyle timezone standard_conforming_strings application_name'.split(' '),
