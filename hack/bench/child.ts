@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { roleFlags } from '#hack/role-process.ts';
 
 /** What a role of the operator is told at its start. */
 export interface RoleInput {
@@ -38,15 +39,7 @@ export interface Child {
   stop(): Promise<void>;
 }
 
-/** How the image starts each role (Dockerfile). */
-const asInProduction = '--max-semi-space-size=8';
-
 const main = fileURLToPath(new URL('./main.ts', import.meta.url));
-
-/** The machine's monotonic time in ms. */
-export function machineMs(): number {
-  return Number(process.hrtime.bigint()) / 1e6;
-}
 
 /** Starts a role; resolves when it is ready. It ends with this process, whatever happens. */
 export async function startChild(
@@ -54,7 +47,7 @@ export async function startChild(
   onCall: (name: string, at: number) => void = () => undefined,
 ): Promise<Child> {
   const child = fork(main, ['--role', JSON.stringify(input)], {
-    execArgv: [...process.execArgv, asInProduction, '--expose-gc'],
+    execArgv: [...process.execArgv, ...roleFlags, '--expose-gc'],
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));

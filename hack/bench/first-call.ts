@@ -1,9 +1,10 @@
+import { machineMs } from '#hack/role-process.ts';
 import type { Agents } from './agents.ts';
 import { startAgents } from './agents.ts';
 import { manifestOf } from './apply.ts';
 import { figure } from './bench.ts';
 import type { Bench, BenchContext, Figure } from './bench.ts';
-import { machineMs, startChild } from './child.ts';
+import { startChild } from './child.ts';
 import { probePrefix } from './noop-kind.ts';
 import { makeDue, seedRows, workspacesIn } from './rows.ts';
 import type { BenchDatabase } from './server.ts';

@@ -1,4 +1,5 @@
-import { machineMs, serveParent, tellParent } from './child.ts';
+import { machineMs } from '#hack/role-process.ts';
+import { serveParent, tellParent } from './child.ts';
 import type { RoleInput } from './child.ts';
 import { composeEngine } from './engine-run.ts';
 import { benchReconcilers, probePrefix } from './noop-kind.ts';

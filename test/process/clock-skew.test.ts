@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { declarerOf } from '#test/simulation/engine-bench.ts';
-import { machineMs } from '#test/support/process/child.ts';
+import { machineMs } from '#hack/role-process.ts';
 import { crate, parcel } from '#test/support/process/depot-kinds.ts';
 import { createSite } from '#test/support/process/site.ts';
 import type { Site, Worker } from '#test/support/process/site.ts';

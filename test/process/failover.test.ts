@@ -4,7 +4,7 @@ import { createSqlResourceStore } from '#controller/store/sql-resource-store.ts'
 import { connect } from '#controller/store/sql.ts';
 import type { Sql } from '#controller/store/sql.ts';
 import { Workspace, declarerOf } from '#test/simulation/engine-bench.ts';
-import { machineMs } from '#test/support/process/child.ts';
+import { machineMs } from '#hack/role-process.ts';
 import { crate, parcel } from '#test/support/process/depot-kinds.ts';
 import { startDepot } from '#test/support/process/depot.ts';
 import type { Depot } from '#test/support/process/depot.ts';

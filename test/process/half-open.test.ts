@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { machineMs } from '#test/support/process/child.ts';
+import { machineMs } from '#hack/role-process.ts';
 import { ask, bucketManifest, createOperator, workspaceManifest } from '#test/support/process/operator.ts';
 import type { Operator, Role } from '#test/support/process/operator.ts';
 import { openSwitchboard } from '#test/support/process/switchboard.ts';

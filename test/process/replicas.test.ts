@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { seededRng } from '#hack/cloud/clock.ts';
 import { StoreUnavailable } from '#controller/store/sql-errors.ts';
 import { declarerOf } from '#test/simulation/engine-bench.ts';
-import { machineMs } from '#test/support/process/child.ts';
+import { machineMs } from '#hack/role-process.ts';
 import { crate, parcel } from '#test/support/process/depot-kinds.ts';
 import { createSite, uncheckedSends } from '#test/support/process/site.ts';
 import type { Site, Worker } from '#test/support/process/site.ts';

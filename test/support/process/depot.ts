@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { machineMs } from './child.ts';
+import { machineMs } from '#hack/role-process.ts';
 
 /**
  * A provider of two things, over HTTP, for workers that are processes of their own: crates, whose names are unique and whose changes are

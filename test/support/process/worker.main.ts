@@ -12,7 +12,7 @@ import { createSqlEngineStore } from '#controller/store/sql-engine-store.ts';
 import { createSqlProviderStore } from '#controller/store/sql-provider-store.ts';
 import { createSqlReplayStore } from '#controller/store/sql-replay-store.ts';
 import { connect } from '#controller/store/sql.ts';
-import { machineMs } from './child.ts';
+import { machineMs } from '#hack/role-process.ts';
 import { depotReconcilers } from './depot-kinds.ts';
 
 /**
