@@ -3,7 +3,7 @@ import { brokenIn, type AuditLink } from '#controller/store/audit-chain.ts';
 import { fail, ok } from './check.ts';
 import type { Check, Finding } from './check.ts';
 import type { DatabaseUrls } from './environment.ts';
-import { databaseFailure, withSession } from './session.ts';
+import { sessionCheck } from './session.ts';
 
 const what = 'database: audit chains';
 /** Newest links looked at of each chain, and chains, those with the newest entries first: a look must end within its seconds. */
@@ -14,18 +14,7 @@ const chainsMax = 200;
 export function auditChecks(urls: DatabaseUrls): readonly Check[] {
   const url = urls.logins.vibn_platform;
   if (url === null) return [];
-  return [
-    {
-      what,
-      run: async (signal) => {
-        try {
-          return await withSession({ url, signal }, lookAtChains);
-        } catch (error) {
-          return [databaseFailure(what, error)];
-        }
-      },
-    },
-  ];
+  return [sessionCheck({ what, url }, lookAtChains)];
 }
 
 async function lookAtChains(sql: postgres.Sql): Promise<readonly Finding[]> {

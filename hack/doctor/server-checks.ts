@@ -3,7 +3,7 @@ import type { Env } from '#controller/process/env.ts';
 import { fail, ok, warn } from './check.ts';
 import type { Check, Finding } from './check.ts';
 import type { DatabaseUrls, Subject } from './environment.ts';
-import { databaseFailure, withSession } from './session.ts';
+import { sessionCheck } from './session.ts';
 
 /** What the server is, whoever asks. */
 export interface ServerFacts {
@@ -31,23 +31,13 @@ export function serverChecks({ env, roles }: Subject, urls: DatabaseUrls): reado
   const url = urls.logins.vibn_controller ?? urls.logins.vibn_api;
   if (url === null) return [];
   const what = 'database: server';
-  return [
-    {
-      what,
-      run: async (signal) => {
-        try {
-          return await withSession({ url, signal }, async (sql) => {
-            const facts = await readServer(sql);
-            const clock = await readClock(sql);
-            const sizes = poolSizes(env).filter(({ role }) => roles.some((one) => one === role));
-            return [...serverFindings(facts), clockFinding(clock), ...connectionFindings(facts, sizes)];
-          });
-        } catch (error) {
-          return [databaseFailure(what, error)];
-        }
-      },
-    },
-  ];
+  const look = async (sql: postgres.Sql): Promise<readonly Finding[]> => {
+    const facts = await readServer(sql);
+    const clock = await readClock(sql);
+    const sizes = poolSizes(env).filter(({ role }) => roles.some((one) => one === role));
+    return [...serverFindings(facts), clockFinding(clock), ...connectionFindings(facts, sizes)];
+  };
+  return [sessionCheck({ what, url }, look)];
 }
 
 async function readServer(sql: postgres.Sql): Promise<ServerFacts> {

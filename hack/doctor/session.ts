@@ -1,6 +1,6 @@
 import postgres from 'postgres';
 import { fail, textOf } from './check.ts';
-import type { Finding } from './check.ts';
+import type { Check, Finding } from './check.ts';
 
 export interface SessionOptions {
   readonly url: string;
@@ -33,6 +33,21 @@ export async function withSession<T>(options: SessionOptions, look: (sql: postgr
     options.signal.removeEventListener('abort', end);
     await sql.end({ timeout: 0 });
   }
+}
+
+/** A look in a session of its own; what fails on the way is what came of it. */
+export function sessionCheck(
+  { what, url }: { readonly what: string; readonly url: string },
+  look: (sql: postgres.Sql) => Promise<readonly Finding[]>,
+): Check {
+  const run: Check['run'] = async (signal) => {
+    try {
+      return await withSession({ url, signal }, look);
+    } catch (error) {
+      return [databaseFailure(what, error)];
+    }
+  };
+  return { what, run };
 }
 
 const remedies: Readonly<Record<string, string>> = {

@@ -2,7 +2,7 @@ import type postgres from 'postgres';
 import { fail, ok } from './check.ts';
 import type { Check, Finding } from './check.ts';
 import type { DatabaseUrls } from './environment.ts';
-import { databaseFailure, withSession } from './session.ts';
+import { sessionCheck } from './session.ts';
 
 /** A table that holds what tenants own. */
 export interface WalledTable {
@@ -31,18 +31,7 @@ export function wallChecks(urls: DatabaseUrls): readonly Check[] {
   const what = 'database: row-level security';
   const url = urls.logins.vibn_api;
   if (url === null) return [];
-  return [
-    {
-      what,
-      run: async (signal) => {
-        try {
-          return wallFindings(await withSession({ url, signal }, readWalls));
-        } catch (error) {
-          return [databaseFailure(what, error)];
-        }
-      },
-    },
-  ];
+  return [sessionCheck({ what, url }, async (sql) => wallFindings(await readWalls(sql)))];
 }
 
 async function readWalls(sql: postgres.Sql): Promise<WallFacts> {
