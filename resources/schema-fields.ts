@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { innerOf } from './schema-marks.ts';
 
 /** The names of the fields that an input may have at `path`; null: there is no object, or one whose fields have any name. Pure. */
 export function fieldsAt(schema: z.ZodType, path: readonly PropertyKey[]): readonly string[] | null {
@@ -22,10 +23,5 @@ function memberOf(schema: z.ZodType, step: PropertyKey): z.ZodType | undefined {
 /** Without default, optional, nullable and the like. */
 function unwrapped(schema: z.ZodType): z.ZodType {
   const inner = schema instanceof z.ZodPipe ? schema.in : innerOf(schema);
-  return inner === undefined ? schema : unwrapped(inner as z.ZodType);
-}
-
-function innerOf(schema: z.ZodType): z.ZodType | undefined {
-  const { innerType } = schema.def as { readonly innerType?: z.ZodType };
-  return innerType;
+  return inner === null ? schema : unwrapped(inner as z.ZodType);
 }

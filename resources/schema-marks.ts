@@ -39,7 +39,8 @@ function unwrapped(field: z.core.$ZodType): z.core.$ZodType {
   return inner === null ? field : unwrapped(inner);
 }
 
-function innerOf(field: z.core.$ZodType): z.core.$ZodType | null {
-  const wrapped = field instanceof z.ZodDefault || field instanceof z.ZodOptional || field instanceof z.ZodNullable;
-  return wrapped ? field.def.innerType : null;
+/** What default, optional, nullable and the like wrap; null: the schema wraps nothing. */
+export function innerOf(schema: z.core.$ZodType): z.core.$ZodType | null {
+  const { innerType } = schema._zod.def as { readonly innerType?: z.core.$ZodType };
+  return innerType ?? null;
 }
