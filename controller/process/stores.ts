@@ -7,7 +7,7 @@ import { connect } from '#controller/store/sql.ts';
 import type { Service } from './supervisor.ts';
 
 export interface ConnectInput {
-  readonly config: RoleConfig;
+  readonly config: Pick<RoleConfig, 'database'>;
   readonly clock: Clock;
   readonly rng: Rng;
   readonly log: Logger;

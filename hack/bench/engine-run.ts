@@ -2,13 +2,12 @@ import { systemClock, systemRng } from '#controller/clock.ts';
 import { createEngine } from '#controller/engine.ts';
 import { createLogger } from '#controller/log.ts';
 import { createMetrics } from '#controller/metrics.ts';
+import { connectStores } from '#controller/process/stores.ts';
 import type { EngineStore } from '#controller/store/engine-store.ts';
 import type { Settle } from '#controller/store/rows.ts';
-import { createSqlSignals } from '#controller/store/signals.ts';
 import { createSqlEngineStore } from '#controller/store/sql-engine-store.ts';
 import { createSqlProviderStore } from '#controller/store/sql-provider-store.ts';
 import { createSqlReplayStore } from '#controller/store/sql-replay-store.ts';
-import { connect } from '#controller/store/sql.ts';
 import type { AnyReconciler } from '#controller/contract.ts';
 import { benchOptions } from './noop-kind.ts';
 import { mean } from './stats.ts';
@@ -23,16 +22,9 @@ export function composeEngine(input: {
   readonly wrap?: (store: EngineStore) => EngineStore;
 }) {
   const [clock, rng, metrics] = [systemClock, systemRng, createMetrics()];
-  const sql = connect({
-    url: input.url,
-    role: 'vibn_controller',
-    max: controllerConnections,
-    clock,
-    rng,
-    onStatement: (statement, durationMs, outcome) =>
-      metrics.statementSeconds.observe({ statement, outcome }, durationMs / 1_000),
-  });
-  const signals = createSqlSignals({ url: input.url, clock, rng });
+  const log = createLogger({ level: 'silent', role: 'controller' });
+  const database = { url: input.url, directUrl: input.url, connections: controllerConnections };
+  const { sql, signals, service } = connectStores({ config: { database }, clock, rng, log, metrics });
   const store = createSqlEngineStore({ sql, signals });
   const engine = createEngine({
     store: input.wrap?.(store) ?? store,
@@ -42,7 +34,7 @@ export function composeEngine(input: {
     registry: input.reconcilers,
     clock,
     rng,
-    log: createLogger({ level: 'silent', role: 'controller' }),
+    log,
     metrics,
     options: benchOptions,
     buildId: 'bench',
@@ -52,8 +44,7 @@ export function composeEngine(input: {
     start: () => engine.start(),
     stop: async (): Promise<void> => {
       await engine.stop();
-      await signals.end();
-      await sql.end();
+      await service.stop();
     },
   };
 }
