@@ -34,7 +34,12 @@ export function sameJson(a: unknown, b: unknown): boolean {
 type Members = Readonly<Record<string, unknown>>;
 
 function sameMembers(a: Members, b: Members): boolean {
-  const names = Object.keys(a).filter((name) => a[name] !== undefined);
-  const others = Object.keys(b).filter((name) => b[name] !== undefined);
-  return names.length === others.length && names.every((name) => Object.hasOwn(b, name) && sameJson(a[name], b[name]));
+  let unmatched = 0;
+  for (const name of Object.keys(b)) if (b[name] !== undefined) unmatched += 1;
+  for (const name of Object.keys(a)) {
+    if (a[name] === undefined) continue;
+    unmatched -= 1;
+    if (!Object.hasOwn(b, name) || !sameJson(a[name], b[name])) return false;
+  }
+  return unmatched === 0;
 }

@@ -29,7 +29,8 @@ function isSafe(value: unknown, max: number): boolean {
   if (typeof value === 'string') return isSafeText(value, max);
   if (Array.isArray(value)) return value.every((item) => isSafe(item, max));
   if (value === null || typeof value !== 'object') return true;
-  return Object.entries(value).every(([key, member]) => isSafeText(key, max) && isSafe(member, max));
+  const members = value as Readonly<Record<string, unknown>>;
+  return Object.keys(members).every((key) => isSafeText(key, max) && isSafe(members[key], max));
 }
 
 function walk(value: unknown, max: number): unknown {

@@ -20,7 +20,8 @@ export interface ClaimedRow {
  * of this size could take: twice the limit of one workspace alone (rows that other claimers lock are skipped), less of each of many.
  * It reads without locks; `picked` then locks in the order of taking and stops at the limit, so no row is locked in vain, and a
  * row claimed meanwhile fails the repeated condition. Which are taken: first up to $4 of each workspace by due_at; slots that are
- * left over go to the rest.
+ * left over go to the rest. `+ interval '0'`: that repeated condition belongs to no index; with one, each row picked was looked for among
+ * all that are due (a third of the statement).
  */
 export const claimRows = statement<
   [
@@ -71,7 +72,7 @@ picked as (
     select uid, due_at, place > $4::int as spare from waiting order by spare, due_at limit 2 * $3::int
   ) p
   join work w on w.shard = $1::smallint and w.uid = p.uid
-  where w.due_at <= statement_timestamp() and (w.lease_until is null or w.lease_until <= statement_timestamp())
+  where w.due_at + interval '0' <= statement_timestamp() and (w.lease_until is null or w.lease_until <= statement_timestamp())
   order by p.spare, p.due_at
   limit $3::int
   for update of w skip locked
