@@ -11,8 +11,8 @@ import { quoted, safeJson, safeText } from './text.ts';
 describe('the registry of kinds', () => {
   test('ranks each kind above all it needs', () => {
     expect(testKinds.ranks).toEqual({ Workspace: 0, Note: 1, Letter: 1 });
-    expect(testKinds.dependentsOf('Workspace')).toEqual(['Note', 'Letter']);
-    expect(testKinds.dependentsOf('Note')).toEqual(['Note']);
+    expect(testKinds.unrelatedTo('Workspace')).toEqual(['Workspace']);
+    expect(testKinds.unrelatedTo('Note')).toEqual(['Workspace', 'Letter']);
   });
 
   test('refuses kinds that need each other in a circle, and two of one name', () => {

@@ -6,8 +6,8 @@ export interface KindRegistry {
   get(name: string): Kind | undefined;
   /** Replay rank by kind: 0 needs nothing; each is higher than all it needs. */
   readonly ranks: Readonly<Record<string, number>>;
-  /** Kinds whose rows may `needs`-refer to rows of this kind. */
-  dependentsOf(name: string): readonly string[];
+  /** Known kinds of which no row `needs` one of this kind. Rows of any other kind may, of those that this process does not know too. */
+  unrelatedTo(name: string): readonly string[];
 }
 
 /**
@@ -23,7 +23,7 @@ export function createKindRegistry(kinds: readonly Kind[]): KindRegistry {
     all: kinds,
     get: (name) => byName.get(name),
     ranks: Object.fromEntries(ranks),
-    dependentsOf: (name) => kinds.filter((kind) => kind.needsKinds.includes(name)).map((kind) => kind.name),
+    unrelatedTo: (name) => kinds.filter((kind) => !kind.needsKinds.includes(name)).map((kind) => kind.name),
   };
 }
 

@@ -19,7 +19,7 @@ import { dependentsNamedMax, needs } from './deletion.ts';
 import type { Dependency } from './dependencies.ts';
 import { databaseNow, onStore } from './scope.ts';
 import type { PassDeps, PassScope } from './scope.ts';
-import type { EngineStore, ListInput } from '#controller/store/engine-store.ts';
+import type { EngineStore } from '#controller/store/engine-store.ts';
 
 /** What a kind sees of the world during one pass. Every read leaves its topic behind, so that a change there wakes the row. */
 
@@ -127,13 +127,13 @@ export async function readDependencies(scope: PassScope, deps: PassDeps, kind: K
 /** The first rows of any kind that need this one, but for its own children. */
 export async function readDependents(scope: PassScope, deps: PassDeps): Promise<ResourceRow[]> {
   const { row } = scope.passRow;
-  const kinds = deps.kinds.dependentsOf(row.kind);
   listen(scope, deps, topic.refers(row.kind, row.workspace, row.name));
-  if (kinds.length === 0) return [];
   const { shard, workspace } = row;
+  const others = { shard, workspace, otherThan: deps.kinds.unrelatedTo(row.kind) };
   const isDependent = (one: ResourceRow): boolean =>
     one.uid !== row.uid && one.ownerUid !== row.uid && needs(deps.kinds.get(one.kind), one, row);
-  return search(scope, deps, { wanted: { shard, workspace, kinds }, matches: isDependent, max: dependentsNamedMax });
+  const page = (from: { after: string; limit: number }) => deps.store.listOthers({ ...others, ...from });
+  return search(scope, { page, matches: isDependent, max: dependentsNamedMax });
 }
 
 /** Rows read at a time while looking for some of them. */
@@ -142,12 +142,15 @@ const pageMax = 500;
 /** The first rows, by uid, that match. Every row there is gets looked at: what stands in the way may be the last of thousands. */
 async function search(
   scope: PassScope,
-  deps: PassDeps,
-  look: { wanted: Omit<ListInput, 'after' | 'limit'>; matches: (row: ResourceRow) => boolean; max: number },
+  look: {
+    page: (from: { after: string; limit: number }) => Promise<readonly ResourceRow[]>;
+    matches: (row: ResourceRow) => boolean;
+    max: number;
+  },
 ): Promise<ResourceRow[]> {
   const found: ResourceRow[] = [];
   for (let after = ''; ;) {
-    const { rows } = await onStore(scope, () => deps.store.listRows({ ...look.wanted, after, limit: pageMax }));
+    const rows = await onStore(scope, () => look.page({ after, limit: pageMax }));
     found.push(...rows.filter(look.matches));
     const last = rows.at(-1);
     if (last === undefined || rows.length < pageMax || found.length >= look.max) return found.slice(0, look.max);
@@ -166,7 +169,9 @@ async function list(
   listen(scope, deps, owned ? topic.list(kind, row.uid) : topic.refers(row.kind, workspace, row.name));
   const wanted = owned ? { shard, workspace, ownerUid: row.uid, kinds: [kind] } : { shard, workspace, kinds: [kind] };
   const matches = (one: ResourceRow): boolean => one.kind === kind && (owned || refersTo(deps, one, row));
-  const found = await search(scope, deps, { wanted, matches, max: deps.options.listedMax + 1 });
+  const page = async (from: { after: string; limit: number }) =>
+    (await deps.store.listRows({ ...wanted, ...from })).rows;
+  const found = await search(scope, { page, matches, max: deps.options.listedMax + 1 });
   if (found.length > deps.options.listedMax) {
     throw new Error(`A list may answer ${deps.options.listedMax} rows at most`);
   }

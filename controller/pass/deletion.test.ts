@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { makeRow, testKinds } from '#resources/testing.ts';
+import type { JsonObject } from '#resources/json.ts';
 import type { Action } from '#controller/contract.ts';
 import { desiredOf, forbiddenForOrphan, hasDependents, isRemovedUnseen, needs, takesAway } from './deletion.ts';
 
@@ -41,7 +42,28 @@ describe('deletion', () => {
     expect(needs(note, row, wanted)).toBe(true);
     expect(needs(note, makeRow({ name: 'two', spec: { after: 'three' } }), wanted)).toBe(false);
     expect(needs(note, { ...row, workspace: 'other' }, wanted)).toBe(false);
-    expect(needs(undefined, row, wanted)).toBe(false);
+  });
+
+  const spec = (value: unknown) => ({ value }) as JsonObject;
+  it.each([
+    ['names it', spec('one'), true],
+    ['names it in a list', spec([{ bucket: 'one' }]), true],
+    ['names it in a key', spec({ one: 'a' }), true],
+    ['names it with its workspace', spec('acme/one'), true],
+    ['names it in a text', spec(`\${one.url}`), true],
+    ['names a longer one', spec('one-more'), false],
+    ['names one that ends alike', spec('phone'), false],
+    ['names another', spec(['two', 1, null, true]), false],
+  ])('is held up by a row of a kind that this build does not know, if it %s', (_how, mentioned, isHeld) => {
+    const row = makeRow({ kind: 'Newer', name: 'two', spec: mentioned });
+    expect(needs(undefined, row, { workspace: 'acme', kind: 'Note', name: 'one' })).toBe(isHeld);
+    expect(needs(undefined, row, { workspace: 'other', kind: 'Note', name: 'one' })).toBe(false);
+  });
+
+  it('of a workspace is held up by every row of it, whatever its kind', () => {
+    const row = makeRow({ kind: 'Newer', name: 'two', spec: {} });
+    expect(needs(undefined, row, { workspace: 'acme', kind: 'Workspace', name: 'acme' })).toBe(true);
+    expect(needs(undefined, row, { workspace: 'other', kind: 'Workspace', name: 'other' })).toBe(false);
   });
 
   it('names at most ten dependents, sorted, and says nothing that moves', () => {

@@ -1,3 +1,4 @@
+import type { Json } from '#resources/json.ts';
 import type { Kind } from '#resources/kind.ts';
 import { keyText } from '#resources/reference.ts';
 import type { ResourceKey, ResourceRow } from '#resources/resource.ts';
@@ -36,14 +37,36 @@ export function forbiddenForOrphan(desired: Desired, actions: readonly Action[])
   return actions.find((action) => !['release', 'declare', 'operation'].includes(action.effect)) ?? null;
 }
 
-/** Whether a stored row `needs` the one of that key. */
+/**
+ * Whether a stored row `needs` the one of that key. A row of a kind that only a newer build knows may: then its workspace is needed by it,
+ * and whatever its spec names. Held up in vain, the other goes as soon as that build looks at it.
+ */
 export function needs(kind: Kind | undefined, row: ResourceRow, wanted: ResourceKey): boolean {
-  if (kind === undefined || row.workspace !== wanted.workspace) return false;
+  if (row.workspace !== wanted.workspace) return false;
+  if (kind === undefined) return wanted.kind === 'Workspace' || mentions(row.spec, wanted.name);
   return kind
     .references(row.spec, row.workspace, row.name)
     .some(
       (reference) => reference.mode === 'needs' && reference.kind === wanted.kind && reference.name === wanted.name,
     );
+}
+
+/** Whether it holds the name, alone or as a word of a text. */
+function mentions(value: Json, name: string): boolean {
+  if (typeof value === 'string') return isWordOf(name, value);
+  if (Array.isArray(value)) return value.some((item) => mentions(item, name));
+  if (value === null || typeof value !== 'object') return false;
+  return Object.entries(value).some(([key, item]) => isWordOf(name, key) || mentions(item, name));
+}
+
+const inNames = /[a-z0-9-]/i;
+
+function isWordOf(name: string, text: string): boolean {
+  for (let at = text.indexOf(name); at >= 0; at = text.indexOf(name, at + 1)) {
+    if (![text[at - 1], text[at + name.length]].some((beside) => beside !== undefined && inNames.test(beside)))
+      return true;
+  }
+  return false;
 }
 
 /** Dependents named in a message. */

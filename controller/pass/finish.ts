@@ -103,7 +103,7 @@ async function removeRow(pass: Pass, facts: PassFacts, deps: FinishDeps): Promis
     ...(expired ? { expired } : {}),
     retained: [],
     claim,
-    dependentKinds: kinds.dependentsOf(kind.name),
+    unrelatedKinds: kinds.unrelatedTo(kind.name),
     needs: (other) => needs(kinds.get(other.kind), other, row),
   });
   deps.wake.settled(row.shard);

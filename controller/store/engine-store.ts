@@ -40,10 +40,11 @@ export interface EngineStore {
   /** A row by key with the shard's version of the same snapshot. Serves ctx.read. */
   readKey(key: ResourceKey): Promise<{ readonly version: number; readonly row: ResourceRow | null }>;
   /**
-   * A page of the rows of a workspace owned by a row, or of given kinds (the caller filters references purely), by uid. Serves ctx.list
-   * and the look for dependents.
+   * A page of the rows of a workspace owned by a row, or of given kinds (the caller filters references purely), by uid. Serves ctx.list.
    */
   listRows(input: ListInput): Promise<{ readonly version: number; readonly rows: readonly ResourceRow[] }>;
+  /** A page of the rows of a workspace of all kinds but some, by uid. Serves the look for dependents, which a newer build may have made. */
+  listOthers(input: ListOthersInput): Promise<readonly ResourceRow[]>;
 
   /** Renews all rows a holder has in one shard; answers the uids still held. */
   renew(input: { shard: number; holder: string; uids: readonly string[]; leaseMs: number }): Promise<readonly string[]>;
@@ -140,6 +141,10 @@ export interface ListInput {
   readonly after?: string;
   /** Rows of this page at most; fewer: it is the last. */
   readonly limit: number;
+}
+
+export interface ListOthersInput extends Pick<ListInput, 'shard' | 'workspace' | 'after' | 'limit'> {
+  readonly otherThan: readonly string[];
 }
 
 export interface DeclareInput<Refusal> {

@@ -221,8 +221,8 @@ export interface Removal {
   }[];
   /** External name to release, with the topic `claim:…` fired. */
   readonly claim: string | null;
-  /** Rows of these kinds of the workspace may `need` this row; `needs` tells, purely. */
-  readonly dependentKinds: readonly string[];
+  /** Kinds of which no row needs this one. Rows of all others of the workspace may, known to this build or not; `needs` tells, purely. */
+  readonly unrelatedKinds: readonly string[];
   readonly needs: (row: ResourceRow) => boolean;
 }
 

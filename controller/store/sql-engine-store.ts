@@ -2,6 +2,7 @@ import { toPassRow } from './engine/pass-row.ts';
 import { claimRows } from './engine/claim-rows.ts';
 import { dueShards } from './engine/due-shards.ts';
 import { extendLease } from './engine/extend-lease.ts';
+import { listOthers } from './engine/list-others.ts';
 import { listRows } from './engine/list-rows.ts';
 import { leaseMarginMs, type SqlEngineStoreOptions } from './engine/options.ts';
 import { readJournal } from './engine/read-journal.ts';
@@ -66,7 +67,7 @@ function fenceColumns(fences: readonly Fence[]): [uids: string[], epochs: number
   return [fences.map((one) => one.uid), fences.map((one) => one.epoch), fences.map((one) => one.holder)];
 }
 
-type Reads = Pick<EngineStore, 'readRows' | 'readKey' | 'listRows' | 'readOperation' | 'passes'>;
+type Reads = Pick<EngineStore, 'readRows' | 'readKey' | 'listRows' | 'listOthers' | 'readOperation' | 'passes'>;
 
 function createReads({ sql }: SqlEngineStoreOptions): Reads {
   return {
@@ -88,6 +89,9 @@ function createReads({ sql }: SqlEngineStoreOptions): Reads {
       const rows = await listRows(sql, shard, workspace, ownerUid ?? null, kinds ?? null, after ?? '', limit);
       const found = rows.flatMap((row) => (row.uid === null ? [] : [toResourceRow(row)]));
       return { version: rows[0]?.shard_version ?? 0, rows: found };
+    },
+    async listOthers({ shard, workspace, otherThan, after, limit }) {
+      return (await listOthers(sql, shard, workspace, otherThan, after ?? '', limit)).map(toResourceRow);
     },
     async readOperation({ shard, uid, key }) {
       return (await readOperation(sql, shard, uid, key))[0] ?? null;

@@ -2,7 +2,7 @@ import { topic } from '#resources/topic.ts';
 import type { ResourceKey } from '#resources/resource.ts';
 import { beginFinalizing } from './engine/begin-finalizing.ts';
 import { clearFinalizing } from './engine/clear-finalizing.ts';
-import { readDependents } from './engine/read-dependents.ts';
+import { listOthers } from './engine/list-others.ts';
 import { removalLook } from './engine/removal-look.ts';
 import { removeRow } from './engine/remove-row.ts';
 import { settleDoc } from './engine/settle-docs.ts';
@@ -77,20 +77,12 @@ async function lookAt(tx: Tx, removal: Removal): Promise<RemovalResult | { reado
 
 /** The first rows, by uid, that need the one which is to go. */
 async function dependentsOf(tx: Tx, removal: Removal, workspace: string): Promise<ResourceKey[]> {
-  const { settle, dependentKinds, needs } = removal;
+  const { settle, unrelatedKinds, needs } = removal;
   const found: ResourceKey[] = [];
-  if (dependentKinds.length === 0) return found;
   for (let after = ''; found.length < dependentsNamedMax;) {
-    const page = await readDependents(
-      tx,
-      settle.shard,
-      workspace,
-      dependentKinds,
-      settle.uid,
-      after,
-      dependentsPageMax,
-    );
-    for (const row of page.map(toResourceRow).filter(needs)) found.push({ workspace, kind: row.kind, name: row.name });
+    const page = await listOthers(tx, settle.shard, workspace, unrelatedKinds, after, dependentsPageMax);
+    const rows = page.map(toResourceRow).filter((row) => row.uid !== settle.uid && needs(row));
+    for (const row of rows) found.push({ workspace, kind: row.kind, name: row.name });
     const last = page.at(-1);
     if (last === undefined || page.length < dependentsPageMax) break;
     after = last.uid;

@@ -186,7 +186,7 @@ const cases: Readonly<Record<string, Case<unknown>>> = {
           settle: settleOf(one, { generation: 2 }),
           retained: [],
           claim: null,
-          dependentKinds: [],
+          unrelatedKinds: [],
           needs: () => false,
         }),
       ),

@@ -86,7 +86,7 @@ const guarded: Record<string, { act: (fence: Fence) => Promise<unknown>; refusal
         settle: settleOf({ ...base, ...fence, wakeSeq: 0 }, { holder: fence.holder, generation: 2 }),
         retained: [],
         claim: null,
-        dependentKinds: [],
+        unrelatedKinds: [],
         needs: () => false,
       }),
     refusal: { result: 'fenced' },

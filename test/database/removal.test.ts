@@ -41,7 +41,7 @@ const removalOf = (one: Claim, more: Partial<Removal> = {}): Removal => ({
   settle: settleOf(one, { generation: 2 }),
   retained: [],
   claim: null,
-  dependentKinds: [],
+  unrelatedKinds: [],
   needs: () => false,
   ...more,
 });
@@ -138,12 +138,12 @@ describe('a removal', () => {
   test('looks at more dependents than one statement reads, and names the first ten', async () => {
     await seedRows(stores.db.owner, { workspace, count: 1_200, dueMsAgo: -3_600_000 });
     const one = await deleting();
-    const last = removalOf(one, { dependentKinds: ['Bucket'], needs: (row) => row.name === 'row-1199' });
+    const last = removalOf(one, { needs: (row) => row.name === 'row-1199' });
     expect(await stores.engine.settleRemoval(last)).toMatchObject({
       result: 'blocked',
       dependents: [{ workspace, kind: 'Bucket', name: 'row-1199' }],
     });
-    const all = await stores.engine.settleRemoval(removalOf(one, { dependentKinds: ['Bucket'], needs: () => true }));
+    const all = await stores.engine.settleRemoval(removalOf(one, { needs: () => true }));
     expect(all).toMatchObject({ result: 'blocked' });
     expect('dependents' in all ? all.dependents : []).toHaveLength(10);
     expect((await read(stores, one.uid)).work.holder).toBe(fenceOf(one).holder);

@@ -102,7 +102,7 @@ describe('a removal sent again', () => {
     await remove(stores, { uid, name: 'a' });
     const settle = settleOf(await claim(stores, uid), { generation: 2, fires: [name] });
     const kept = [{ kind: 'Bucket', externalRef: 'b', untilInMs: null, reason: 'Retention' }];
-    const removal: Removal = { settle, retained: kept, claim: 'x', dependentKinds: [], needs: () => false };
+    const removal: Removal = { settle, retained: kept, claim: 'x', unrelatedKinds: [], needs: () => false };
     expect(await stores.engine.settleRemoval(removal)).toEqual({ result: 'removed' });
     const before = await everything();
     expect(await stores.engine.settleRemoval(removal)).toEqual({ result: 'fenced' });

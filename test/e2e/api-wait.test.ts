@@ -208,7 +208,7 @@ async function removeRow(key: ResourceKey): Promise<void> {
     },
     retained: [],
     claim: null,
-    dependentKinds: [],
+    unrelatedKinds: [],
     needs: () => false,
   });
   expect(result).toBe('removed');

@@ -137,4 +137,25 @@ describe('an older build', () => {
     expect(workers.map((worker) => worker.stderr())).toEqual(['', '']);
     expect([...site.depot.done()].filter(([what, times]) => /^(create|send)/.test(what) && times > 1)).toEqual([]);
   });
+
+  test('takes nothing away that a row needs whose kind it does not know', async () => {
+    const old = await site.worker('old-6', { ...older, options });
+    for (const name of ['needed', 'free']) {
+      await declare.apply(crate, name, {});
+      await until(async () => ((await readyOf(crate, name)) === 'True/Available' ? true : null));
+    }
+    await declare.apply(parcel, 'user', { crate: 'needed' });
+    for (const name of ['needed', 'free']) await declare.remove(crate, name);
+    const standing = async () =>
+      (await site.db.owner`select name from resources where name in ('needed', 'free')`).length;
+    await until(async () => ((await standing()) === 1 ? true : null));
+    await until(async () =>
+      said(await declare.read(crate, 'needed'))['DeletionBlocked'] === 'True/HasDependents' ? true : null,
+    );
+    expect(['needed', 'free'].map((name) => site.depot.crates.has(`acme-${name}`))).toEqual([true, false]);
+    const newest = await site.worker('new-6', { options });
+    await declare.remove(parcel, 'user');
+    await until(async () => ((await standing()) === 0 ? true : null), 10_000);
+    await Promise.all([gone(old), gone(newest)]);
+  });
 });

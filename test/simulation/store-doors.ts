@@ -6,6 +6,7 @@ const reads: ReadonlySet<string> = new Set([
   'readRows',
   'readKey',
   'listRows',
+  'listOthers',
   'readOperation',
   'passes',
   'drainingShards',

@@ -193,6 +193,23 @@ export function claimContract(makeStores: MakeStores): void {
       expect((await read(stores(), child)).owner).toEqual({ kind: 'App', name: 'owner' });
     });
 
+    test('listOthers answers the rows of all kinds but some, page after page', async () => {
+      const uids = new Map<string, string>();
+      for (const kind of ['App', 'Bucket', 'Queue', 'Zone']) {
+        for (const name of ['a', 'b'])
+          uids.set(`${kind}/${name}`, await declare(stores(), name, { key: keyOf(name, kind) }));
+      }
+      const all = { shard, workspace, limit: 9 };
+      const others = await stores().engine.listOthers({ ...all, otherThan: ['Bucket', 'Zone', 'Never'] });
+      const expected = ['App/a', 'App/b', 'Queue/a', 'Queue/b'].map((key) => uids.get(key) ?? '').sort();
+      expect(others.map((row) => row.uid)).toEqual(expected);
+      const after = expected[1] ?? '';
+      const next = await stores().engine.listOthers({ ...all, otherThan: ['Bucket', 'Zone'], after, limit: 1 });
+      expect(next.map((row) => row.uid)).toEqual([expected[2]]);
+      expect(await stores().engine.listOthers({ ...all, otherThan: ['App', 'Bucket', 'Queue', 'Zone'] })).toEqual([]);
+      expect(await stores().engine.listOthers({ ...all, workspace: 'other', otherThan: [] })).toEqual([]);
+    });
+
     test('listRows answers page after page, by uid', async () => {
       const uids = [await declare(stores(), 'a'), await declare(stores(), 'b'), await declare(stores(), 'c')].sort();
       const seen: string[] = [];

@@ -30,7 +30,7 @@ export function deletionContract(makeStores: MakeStores): void {
     settle: settleOf(one, { generation: 2, ...settle }),
     retained: [],
     claim: null,
-    dependentKinds: [],
+    unrelatedKinds: [],
     needs: () => false,
     ...change,
   });
@@ -133,9 +133,7 @@ export function deletionContract(makeStores: MakeStores): void {
       const claimed = await claim(stores(), uid);
       await stores().engine.announce(fenceOf(claimed), { effect: 'e', nonce: child, args: null });
       await stores().engine.markSending(fenceOf(claimed), child, 1_000);
-      const result = await stores().engine.settleRemoval(
-        removal(claimed, { dependentKinds: ['App'], needs: (row) => row.uid === user }),
-      );
+      const result = await stores().engine.settleRemoval(removal(claimed, { needs: (row) => row.uid === user }));
       expect(result).toEqual({ result: 'blocked', children: 1, dependents: [keyOf('user', 'App')], openIntent: true });
       expect((await read(stores(), uid)).work.holder).toBe(holder);
     });

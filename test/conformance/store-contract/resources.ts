@@ -286,7 +286,7 @@ export function resourceContract(makeStores: MakeStores): void {
       expect((await read(0)).changes.map(text)).toEqual(['2:b', '3:a']);
       await remove(stores(), { uid: a, name: 'a' });
       const settle = settleOf(await claim(stores(), a), { generation: 3 });
-      const removal = { settle, retained: [], claim: null, dependentKinds: [], needs: () => false };
+      const removal = { settle, retained: [], claim: null, unrelatedKinds: [], needs: () => false };
       await stores().engine.settleRemoval(removal);
       await declare(stores(), 'c');
       expect((await read(0)).changes.map(text)).toEqual(['2:b', '5:a', '6:c']);
@@ -325,7 +325,7 @@ export function resourceContract(makeStores: MakeStores): void {
       const uid = await declare(stores(), 'a');
       await remove(stores(), { uid, name: 'a' });
       const settle = settleOf(await claim(stores(), uid), { generation: 2 });
-      const removal = { settle, retained: [], claim: null, dependentKinds: [], needs: () => false };
+      const removal = { settle, retained: [], claim: null, unrelatedKinds: [], needs: () => false };
       await stores().engine.settleRemoval(removal);
       const ages = { tombstoneMs: 60_000, passMs: 60_000, topicMs: 60_000, doneIntentsKept: 10, batchMax: 100 };
       await stores().engine.sweep(shard, ages);

@@ -89,7 +89,7 @@ export function claimOne(
   return { shard: tables.shard, uid, workspace, kind, epoch, wakeSeq, claimedAt };
 }
 
-type ReadMethods = Pick<EngineStore, 'readRows' | 'readKey' | 'listRows' | 'readOperation' | 'passes'>;
+type ReadMethods = Pick<EngineStore, 'readRows' | 'readKey' | 'listRows' | 'listOthers' | 'readOperation' | 'passes'>;
 
 function createReadMethods(db: MemoryDatabase): ReadMethods {
   return {
@@ -106,6 +106,11 @@ function createReadMethods(db: MemoryDatabase): ReadMethods {
       const tables = shardTables(db, input.shard);
       const rows = [...tables.rows.values()].filter((row) => listed(row, input));
       return { version: tables.version, rows: rows.sort((a, b) => (a.uid < b.uid ? -1 : 1)).slice(0, input.limit) };
+    },
+    async listOthers({ otherThan, ...input }) {
+      const rows = [...shardTables(db, input.shard).rows.values()];
+      const others = rows.filter((row) => listed(row, input) && !otherThan.includes(row.kind));
+      return others.sort((a, b) => (a.uid < b.uid ? -1 : 1)).slice(0, input.limit);
     },
     async readOperation({ shard, uid, key }) {
       const row = shardTables(db, shard)

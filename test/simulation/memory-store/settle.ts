@@ -213,7 +213,7 @@ function remove(db: MemoryDatabase, tables: Shard, removal: Removal): RemovalRes
   const others = [...tables.rows.values()].filter((one) => one.workspace === row.workspace && one.uid !== row.uid);
   const children = others.filter((one) => one.ownerUid === row.uid).length;
   const dependents = others
-    .filter((one) => removal.dependentKinds.includes(one.kind) && removal.needs(one))
+    .filter((one) => !removal.unrelatedKinds.includes(one.kind) && removal.needs(one))
     .map(({ workspace, kind, name }) => ({ workspace, kind, name }))
     .slice(0, dependentsNamedMax);
   const openIntent = (tables.intents.get(row.uid) ?? []).some(isOpen);

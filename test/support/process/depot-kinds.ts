@@ -5,7 +5,7 @@ import { workspaceReconciler } from '#reconcilers/workspace/reconciler.ts';
 import { defineKind } from '#resources/kind.ts';
 import type { DepotReply, DepotRequest } from './depot.ts';
 
-/** The kinds of the depot (depot.ts): Crate, which is made, changed and deleted, and Parcel, which is sent once. */
+/** The kinds of the depot (depot.ts): Crate, which is made, changed and deleted, and Parcel, which is sent once and may need a Crate. */
 export const crate = defineKind({
   name: 'Crate',
   plural: 'crates',
@@ -20,9 +20,12 @@ export const parcel = defineKind({
   plural: 'parcels',
   area: 'depot',
   lifecycle: 'once',
-  spec: { to: z.string().max(200).default('you') },
+  spec: { to: z.string().max(200).default('you'), crate: z.string().max(32).optional() },
   status: { external: z.object({ sent: z.boolean() }).optional() },
   conditions: [],
+  references: ({ crate: name }) =>
+    typeof name === 'string' ? [{ mode: 'needs', kind: 'Crate', name, path: 'spec.crate' }] : [],
+  needsKinds: ['Crate'],
 });
 
 export interface DepotClient {
