@@ -8,7 +8,7 @@ import type { Plan } from './contract.ts';
 import { desiredOf, isRemovedUnseen } from './pass/deletion.ts';
 import { blockedOn } from './pass/dependencies.ts';
 import { outcomeOfFailure } from './pass/failures.ts';
-import { contradicted, isOpen, reviewIntents, staleAnnounced } from './pass/intents.ts';
+import { contradicted, isOpen, openUnseen, reviewIntents, staleAnnounced } from './pass/intents.ts';
 import { absenceProvenAt, matchProvenAt } from './pass/landing.ts';
 import { finishedRemoveInMs } from './pass/once.ts';
 import type { Outcome } from './pass/outcome.ts';
@@ -17,6 +17,7 @@ import type { Pass } from './pass/progress.ts';
 import { lastStood, missingEntry, missingSince } from './pass/recent-actions.ts';
 import { blamed } from './pass/scope.ts';
 import type { PassDeps } from './pass/scope.ts';
+import { topic } from '#resources/topic.ts';
 
 /**
  * One pass over one row: observe → resolve open intents → plan → gates → apply the actions in order (architecture §5, One pass).
@@ -50,7 +51,22 @@ function failed(pass: Pass, deps: PassDeps, error: unknown): Outcome {
     state: (at) => deps.gateway.state(at.provider, at.account),
   });
   if (outcome.type === 'bug') deps.log.error({ error, kind: row.kind, uid: row.uid }, 'A pass failed with a bug');
-  return outcome;
+  return asked(pass, deps, outcome) ?? outcome;
+}
+
+/** Where the look itself failed, a person is asked about an open send when it is time; the look goes on, and may still resolve it. */
+function asked(pass: Pass, deps: PassDeps, failure: Outcome): Outcome | null {
+  const { scope, progress } = pass;
+  const { row, intents } = scope.passRow;
+  if (progress.look !== null || failure.type === 'bug' || failure.type === 'refused') return null;
+  const open = openUnseen({ row, intents, now: scope.now, options: deps.options });
+  progress.review = { changes: [], intents, decided: [], open, contradiction: null };
+  if (open?.outcome.type !== 'stalled') return null;
+  if (failure.type !== 'unavailable' && failure.type !== 'credential') return open.outcome;
+  // Its look is still one of those that tell when the account answers again.
+  const { provider, account } = failure.account;
+  const clearsOn = [...open.outcome.clearsOn, topic.provider(provider, account), topic.credential(provider, account)];
+  return { ...open.outcome, clearsOn, parkedOn: failure.account };
 }
 
 async function steps(pass: Pass, deps: PassDeps): Promise<Outcome> {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Action } from './contract.ts';
+import type { Action, Intent } from './contract.ts';
 import { createOptions } from './options.ts';
 import { makeFacts, makeLook, testNow } from './pass/pass-facts-testing.ts';
 import type { FactsInput } from './pass/pass-facts-testing.ts';
@@ -392,6 +392,20 @@ describe('suspended', () => {
     const now = testNow + 60_000;
     const written = settle({ outcome: { type: 'converged' }, look: makeLook(converged), row: { spec }, now });
     expect(said(written)).toBe('InSync=True/Current Ready=True/Available');
+  });
+});
+
+describe('an open send', () => {
+  const outcome = { type: 'unavailable', account } as const;
+  const unknown = { type: 'unknown', reason: 'SendOutcomeUnknown', message: '', retryAfterMs: 10_000 } as const;
+  const review = (askAt: number) => {
+    const open = { intent: {} as Intent, outcome: unknown, mayResend: false, askAt };
+    return { changes: [], intents: [], decided: [], open, contradiction: null };
+  };
+
+  it('is asked about in time, however long its provider is out', () => {
+    expect(settle({ outcome }).dueInMs).toBeGreaterThan(400_000);
+    expect(settle({ outcome, review: review(testNow + 90_000) }).dueInMs).toBe(90_000);
   });
 });
 

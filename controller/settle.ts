@@ -29,7 +29,7 @@ import { verdictOf } from './pass/verdict.ts';
 
 /** The whole write of one pass. Pure and total. */
 export function settlePass(facts: PassFacts, options: EngineOptions): Settle {
-  const verdict = duringSuspension(duringTakeover(verdictOf(facts, options), facts), facts);
+  const verdict = duringOpenSend(duringSuspension(duringTakeover(verdictOf(facts, options), facts), facts), facts);
   const status = verdict.write ? settledStatus(facts, verdict) : null;
   const listeners = settledListeners(facts, verdict);
   const recent = settledRecent(facts);
@@ -93,6 +93,13 @@ function duringSuspension(verdict: Verdict, { passRow: { row }, now }: PassFacts
   const until = suspensionOf(row, now)?.untilMs ?? null;
   if (until === null || until - now >= verdict.dueInMs) return verdict;
   return { ...verdict, dueInMs: until - now, priority: 'replay' };
+}
+
+/** However far a failed look puts off the next one: a person is asked about an open send in time. */
+function duringOpenSend(verdict: Verdict, { review, now }: PassFacts): Verdict {
+  const open = review?.open ?? null;
+  if (open === null || open.outcome.type === 'stalled' || open.askAt - now >= verdict.dueInMs) return verdict;
+  return { ...verdict, dueInMs: open.askAt - now, priority: 'replay' };
 }
 
 /** The versioned part, or null if nothing of it changed. */

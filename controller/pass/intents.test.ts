@@ -1,7 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { human, makeRow } from '#resources/testing.ts';
 import type { Action, Intent } from '#controller/contract.ts';
-import { contradicted, intentArgs, intentStep, reviewIntents, staleAnnounced, unknownReasonOf } from './intents.ts';
+import {
+  contradicted,
+  intentArgs,
+  intentStep,
+  openUnseen,
+  reviewIntents,
+  staleAnnounced,
+  unknownReasonOf,
+} from './intents.ts';
 import type { IntentFacts } from './intents.ts';
 import { createOptions } from '#controller/options.ts';
 import type { Decision } from '#controller/store/rows.ts';
@@ -134,6 +142,20 @@ describe('an open send', () => {
         { call: { proc: 'decisions.resolve', input: { effect: 'create:1', outcome: 'did_not' } } },
       ],
     });
+  });
+});
+
+describe('an open send that nobody can look for', () => {
+  const unseen = (now: number, intents = [intent()]) => openUnseen({ row: makeRow({}), intents, now, options });
+
+  it('is asked about ten minutes after it was given up, as if the look had told nothing', () => {
+    expect(unseen(giveUpAt)?.askAt).toBe(giveUpAt + 600 * second);
+    expect(unseen(giveUpAt + 599 * second)?.outcome.type).toBe('unknown');
+    expect(unseen(giveUpAt + 600 * second)?.outcome).toMatchObject({ type: 'stalled', reason: 'NeedsDecision' });
+  });
+
+  it('is not there once it is closed', () => {
+    expect(unseen(giveUpAt + 600 * second, [intent({ state: 'done' }), intent({ state: 'retired' })])).toBeNull();
   });
 });
 

@@ -5,7 +5,7 @@ import { topic } from '#resources/topic.ts';
 import { doublingDelayMs } from './backoff.ts';
 import type { Action, Intent } from '#controller/contract.ts';
 import type { EngineOptions } from '#controller/options.ts';
-import type { Outcome } from './outcome.ts';
+import type { Outcome, Stalled } from './outcome.ts';
 import type { Decision, Settle } from '#controller/store/rows.ts';
 
 /**
@@ -14,7 +14,7 @@ import type { Decision, Settle } from '#controller/store/rows.ts';
  * 1. `done` by observation counts at once. `not-done` counts only if everything observed was read after give_up_at + visibility.
  * 2. A decision `did_not` retires; `happened` closes as done unless a valid observation says otherwise.
  * 3. While one stays open, nothing `once` or spending is sent; a guarded send may be repeated under its own intent in its time.
- * 4. Undecided at give_up_at + decideAfterMs, or at the end of the guard if that is later: NeedsDecision.
+ * 4. Undecided at give_up_at + decideAfterMs, or at the end of the guard if that is later: NeedsDecision. Also where nobody can look.
  * 5. A `done` that came after its attempt was retired stands until a person has said what is there. `happened`: the fact stands and is
  *    never sent again. `did_not`: it is retired, unless it is seen, and with it what was done of the effect before. A decision is about the
  *    fact, so about all attempts of the effect.
@@ -38,6 +38,8 @@ export interface OpenIntent {
   readonly outcome: Outcome;
   /** Within its guard: the same action may be sent again under this intent. */
   readonly mayResend: boolean;
+  /** Database time at which a person is asked, if nothing has told by then. */
+  readonly askAt: Ms;
 }
 
 export interface IntentFacts {
@@ -131,17 +133,28 @@ function isGivenUp(intent: Intent, now: Ms): boolean {
   return intent.state === 'unknown' || (intent.giveUpAt ?? 0) <= now;
 }
 
-function openIntent(intent: Intent, facts: IntentFacts): OpenIntent {
+/** The send that stays open while the look itself fails: that closes nothing, and a person is asked in time all the same. */
+export function openUnseen(facts: Pick<IntentFacts, 'row' | 'intents' | 'now' | 'options'>): OpenIntent | null {
+  const intent = facts.intents.find(isOpen);
+  return intent === undefined ? null : openIntent(intent, facts);
+}
+
+function openIntent(intent: Intent, facts: Pick<IntentFacts, 'row' | 'now' | 'options'>): OpenIntent {
   const giveUpAt = intent.giveUpAt ?? facts.now;
   const guardedUntil = (intent.sentAt ?? intent.announcedAt) + guardedForMs(intent.args);
-  const parkAt = Math.max(giveUpAt + facts.options.decideAfterMs, guardedUntil);
+  const askAt = Math.max(giveUpAt + facts.options.decideAfterMs, guardedUntil);
   const mayResend = facts.now < guardedUntil && isGivenUp(intent, facts.now);
-  if (facts.now >= parkAt) return { intent, outcome: needsDecision(intent, facts.row), mayResend: false };
+  if (facts.now >= askAt) return { intent, outcome: needsDecision(intent, facts.row), mayResend: false, askAt };
   const untilGivenUp = giveUpAt - facts.now;
   const delay = untilGivenUp > 0 ? untilGivenUp : lookAgainMs(-untilGivenUp, facts.options);
-  const retryAfterMs = Math.max(1, Math.min(delay, parkAt - facts.now));
+  const retryAfterMs = Math.max(1, Math.min(delay, askAt - facts.now));
   const reason = unknownReason(intent);
-  return { intent, outcome: { type: 'unknown', reason, message: unknownMessage(intent), retryAfterMs }, mayResend };
+  return {
+    intent,
+    outcome: { type: 'unknown', reason, message: unknownMessage(intent), retryAfterMs },
+    mayResend,
+    askAt,
+  };
 }
 
 /** 10 s after it was given up, doubling to 60 s. */
@@ -188,7 +201,7 @@ function unknownMessage(intent: Intent): string {
   );
 }
 
-function needsDecision(intent: Intent, row: ResourceRow): Outcome {
+function needsDecision(intent: Intent, row: ResourceRow): Stalled {
   return {
     type: 'stalled',
     reason: 'NeedsDecision',

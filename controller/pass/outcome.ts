@@ -62,6 +62,8 @@ export interface Stalled {
   readonly message: string;
   readonly clearsOn: readonly Topic[];
   readonly remedy: readonly Remedy[];
+  /** Set when it also waits for this account's breaker: the settle looks again whether that is still open. */
+  readonly parkedOn?: Account;
 }
 
 /** A gate said no. `as` is the condition that says so. */

@@ -33,8 +33,10 @@ export function verdictOf(facts: PassFacts, options: EngineOptions): Verdict {
       const verdict = reconciling(facts, outcome, parked(facts, options));
       return { ...verdict, ready: { ...verdict.ready, blockedBy: outcome.blockedBy } };
     }
-    case 'stalled':
-      return stalled(facts, outcome, parked(facts, options));
+    case 'stalled': {
+      const parkedOn = outcome.parkedOn === undefined ? {} : { parkedOn: outcome.parkedOn };
+      return { ...stalled(facts, outcome, parked(facts, options)), ...parkedOn };
+    }
     case 'rejected':
       return stalled(facts, outcome, parked(facts, options));
     case 'credential':

@@ -1,3 +1,4 @@
+import type { JsonObject } from '#resources/json.ts';
 import { keyOf } from '#test/simulation/scenarios/scenario.ts';
 import { createWorld, describeRow, isReady, scenarios, subjectKey } from '#test/simulation/world.ts';
 import type { World } from '#test/simulation/world.ts';
@@ -145,9 +146,18 @@ function describeAll({ agent }: World, keys: readonly ReturnType<typeof keyOf>[]
  */
 export const cannotKnow: Suite = {
   name: 'cannot-know',
-  cases: async (seed) =>
-    (['happened', 'did_not'] as const).map((outcome) => ({ id: outcome, run: () => decided(seed, outcome) })),
-  mustHit: ['fault:lose-reply', 'fault:lose-request', 'decision:happened', 'decision:did_not'],
+  cases: async (seed) => [
+    ...(['happened', 'did_not'] as const).map((outcome) => ({ id: outcome, run: () => decided(seed, outcome) })),
+    ...(['lose-reply', 'lose-request'] as const).flatMap((fault) =>
+      (['garbled', 'refuse', 'forbid'] as const).map((blind) => ({
+        id: `unobservable for an hour/${fault}/${blind}`,
+        run: () => unobservable(seed, fault, blind),
+      })),
+    ),
+  ],
+  mustHit: ['fault:lose-reply', 'fault:lose-request', 'decision:happened', 'decision:did_not'].concat(
+    ['garbled', 'refuse', 'forbid'].map((blind) => `unobservable:${blind}`),
+  ),
 };
 
 async function decided(seed: number, outcome: 'happened' | 'did_not'): Promise<World> {
@@ -182,6 +192,57 @@ async function decided(seed: number, outcome: 'happened' | 'did_not'): Promise<W
     if (!(await world.until(() => isRight(world, letter, key), withinMs))) throw new Error(describeRow(agent, key));
     if (clouds.tiny.letters.size !== 1) throw new Error(`O5: ${String(clouds.tiny.letters.size)} letters`);
     world.sometimes(`decision:${outcome}`);
+    return world;
+  } finally {
+    world.close();
+  }
+}
+
+const blindMs = 3_600_000;
+
+/**
+ * A send that could be looked up, and nobody can look for an hour: its own reads answer garbage, or the whole account is down or refuses
+ * the credential. It is asked about by then; afterwards the look itself decides.
+ */
+async function unobservable(
+  seed: number,
+  fault: 'lose-reply' | 'lose-request',
+  blind: 'garbled' | 'refuse' | 'forbid',
+): Promise<World> {
+  const [letter, token] = [scenarioOf('Letter'), scenarioOf('Token')];
+  const world = createWorld({ seed });
+  const { agent, clouds } = world;
+  const [key, neighbour] = [subjectKey(letter), keyOf('Token', 'neighbour')];
+  const expectNeighbour = async (spec: JsonObject): Promise<void> => {
+    if (blind !== 'garbled') return;
+    await agent.apply(neighbour, spec);
+    if (await world.until(() => isConverged(world, token, neighbour), 60_000)) return;
+    throw new Error(`a neighbour waits: ${describeRow(agent, neighbour)}`);
+  };
+  try {
+    await world.prepare(letter);
+    let sends = 0;
+    world.setFaults(({ op, door }) => {
+      if (op === 'tiny.letters.send') {
+        sends += 1;
+        return fault;
+      }
+      return op === 'tiny.letters.find' || (blind !== 'garbled' && door === 'provider' && sends > 0) ? blind : null;
+    });
+    await agent.apply(key, letter.sample);
+    await expectNeighbour(token.sample);
+    if (!(await world.until(() => stalledReason(agent.row(key)) === 'NeedsDecision', 15 * 60_000)))
+      throw new Error(`nobody is asked: ${describeRow(agent, key)}`);
+    await expectNeighbour(token.update ?? {});
+    await world.run(blindMs);
+    if (sends !== 1) throw new Error(`O5: ${String(sends)} sends while nobody could look`);
+    if (stalledReason(agent.row(key)) !== 'NeedsDecision') throw new Error(`forgotten: ${describeRow(agent, key)}`);
+    world.setFaults(null);
+    // Who waits for a breaker is woken when it closes; others look again within twelve minutes.
+    const healsMs = blind === 'garbled' ? withinMs : 120_000;
+    if (!(await world.until(() => isRight(world, letter, key), healsMs))) throw new Error(describeRow(agent, key));
+    if (clouds.tiny.letters.size !== 1) throw new Error(`O5: ${String(clouds.tiny.letters.size)} letters`);
+    world.sometimes(`unobservable:${blind}`);
     return world;
   } finally {
     world.close();
