@@ -21,7 +21,7 @@ export interface ClaimedRow {
  * It reads without locks; `picked` then locks in the order of taking and stops at the limit, so no row is locked in vain, and a
  * row claimed meanwhile fails the repeated condition. Which are taken: first up to $4 of each workspace by due_at; slots that are
  * left over go to the rest. `+ interval '0'`: that repeated condition belongs to no index; with one, each row picked was looked for among
- * all that are due (a third of the statement).
+ * all that are due (a fifth of the statement).
  */
 export const claimRows = statement<
   [
