@@ -151,7 +151,7 @@ function adminProcedures(deps: ApiDeps) {
     },
     keys: {
       create: p.input(createKeyInput).mutation(({ ctx, input }) => createKey(deps, ctx, input)),
-      list: p.input(listKeysInput.prefault({})).query(({ ctx, input }) => listKeys(deps, ctx, input)),
+      list: p.input(listKeysInput(deps.options).prefault({})).query(({ ctx, input }) => listKeys(deps, ctx, input)),
       rotate: p.input(rotateKeyInput).mutation(({ ctx, input }) => rotateKey(deps, ctx, input)),
       revoke: p.input(keyIdInput).mutation(({ ctx, input }) => revokeKey(deps, ctx, input)),
     },

@@ -129,6 +129,8 @@ const sweep = z.strictObject({
   everyMs: ms(600_000, 1_000, 86_400_000),
   tombstoneMs: ms(86_400_000, 1_000, 2_592_000_000),
   passMs: ms(604_800_000, 1_000, 7_776_000_000),
+  /** Keys that were revoked or have expired; the audit log goes on naming them. */
+  deadKeyMs: ms(7_776_000_000, 1_000, 34_560_000_000),
   /** Topics without listeners. */
   topicMs: ms(3_600_000, 1_000, 86_400_000),
   /** Done intents of a row that passes see, of each family; the older ones are kept as evidence and never sent again. */

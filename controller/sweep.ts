@@ -17,22 +17,23 @@ export interface SweepInput {
 }
 
 /**
- * Trims what has served its time: tombstones, passes but the newest, intents that no pass needs to see, topics without listeners, plans, items of finished replays.
+ * Trims what has served its time: tombstones, passes but the newest, intents that no pass needs to see, topics without listeners, plans, items of finished replays,
+ * keys that are dead for long.
  * One shard at a time, one bounded batch at a time, evenly over the round: trimming is never what a tenant waits for. Any number of
  * replicas may do it at once; each begins at a shard of its own.
  */
 export function createSweep({ engine, clock, rng, log, metrics, options }: SweepInput): Service {
-  const { tombstoneMs, passMs, topicMs, doneIntentsKept, batchMax } = options;
+  const { everyMs: _round, batchesPerVisitMax: _visit, ...ages } = options;
   const pauseMs = Math.ceil(options.everyMs / shardCount);
   let shard = Math.floor(rng.next() * shardCount);
   let batches = 0;
 
   const step = async (): Promise<number> => {
-    const trimmed = await engine.sweep(shard, { tombstoneMs, passMs, topicMs, doneIntentsKept, batchMax });
+    const trimmed = await engine.sweep(shard, ages);
     metrics.sweptRows.inc(trimmed);
     batches += 1;
     // Another batch soon, spread over the shard's share of the round; what is left then waits for the next round.
-    if (trimmed >= batchMax && batches < options.batchesPerVisitMax) return pauseMs / options.batchesPerVisitMax;
+    if (trimmed >= ages.batchMax && batches < options.batchesPerVisitMax) return pauseMs / options.batchesPerVisitMax;
     shard = (shard + 1) % shardCount;
     batches = 0;
     return pauseMs;

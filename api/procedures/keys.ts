@@ -7,10 +7,12 @@ import type { ApiDeps, Call } from '#api/context.ts';
 import { newKeyId } from '#api/key-text.ts';
 import { newKey } from '#api/new-key.ts';
 import type { NewKey } from '#api/new-key.ts';
+import { badCursor, decodeCursor, encodeCursor } from '#api/cursors.ts';
+import type { ApiOptions } from '#api/options.ts';
 import { doOnce, earlierResults } from '#api/requests.ts';
 import { allows, requirePlatform, requireScope, requireWorkspace, scopePattern } from '#api/scopes.ts';
 import { tenantOf } from '#api/tenant.ts';
-import { idInput, requestIdInput, storable, workspaceInput } from './inputs.ts';
+import { cursorInput, idInput, requestIdInput, storable, workspaceInput } from './inputs.ts';
 
 const classes = ['agent', 'human', 'ci', 'sre'] as const;
 
@@ -26,7 +28,12 @@ export const createKeyInput = z.strictObject({
   requestId: requestIdInput.optional(),
 });
 
-export const listKeysInput = z.strictObject({ workspace: workspaceInput.nullable().optional() });
+export const listKeysInput = (limits: Pick<ApiOptions, 'listLimitDefault' | 'listLimitMax'>) =>
+  z.strictObject({
+    workspace: workspaceInput.nullable().optional(),
+    limit: z.int().min(1).max(limits.listLimitMax).default(limits.listLimitDefault),
+    cursor: cursorInput.optional(),
+  });
 export const keyIdInput = z.strictObject({ id: idInput, requestId: requestIdInput.optional() });
 
 /** A key without its secret. Times are ISO-8601. */
@@ -63,7 +70,6 @@ export async function createKey(
   const expiresAt = lifeOf(deps, call, input.expires_at);
   const ratePerSecond = input.ratePerSecond ?? call.caller.ratePerSecond;
   refuseGreaterRate(deps, call, ratePerSecond);
-  await refuseTooMany(deps, call, workspace);
   return store(deps, call, { input, made: { ...input, expiresAt, ratePerSecond, lineage: newKeyId() } });
 }
 
@@ -89,7 +95,6 @@ export async function rotateKey(
     throw new ApiError('PRECONDITION_FAILED', 'A revoked key is not rotated. Make a new one with keys.create.');
   }
   refuseGreaterRate(deps, call, old.ratePerSecond);
-  await refuseTooMany(deps, call, workspace);
   const expiresAt = lifeOf(deps, call, input.expires_at);
   return store(deps, call, { input, made: { ...old, expiresAt } });
 }
@@ -126,21 +131,40 @@ async function store(
     input,
     results: { id },
     id,
-    act: (recording) => deps.stores.admin.createKey(call.scope, row, recording),
+    act: async (recording) => {
+      const holdingMax = deps.options.keysPerWorkspaceMax;
+      const holding = await deps.stores.admin.createKey(call.scope, row, { recording, holdingMax });
+      if (holding !== null) throw tooManyKeys({ workspace: row.workspace, holding, max: holdingMax });
+    },
   });
   return repeated ? alreadyCreated(results) : { ...keyAnswer(row), secret: text };
 }
 
-/** Keys of a workspace; null, or nothing said with a platform key: the platform's own. */
+/** Keys of a workspace, oldest first; null, or nothing said with a platform key: the platform's own. */
 export async function listKeys(
   deps: ApiDeps,
   call: Call,
-  input: z.output<typeof listKeysInput>,
-): Promise<{ readonly items: readonly KeyAnswer[] }> {
+  input: z.output<ReturnType<typeof listKeysInput>>,
+): Promise<{ readonly items: readonly KeyAnswer[]; readonly nextCursor: string | null }> {
   const workspace = input.workspace === undefined ? call.principal.workspace : input.workspace;
   mayManage(call, workspace, 'read');
-  const rows = await deps.stores.admin.listKeys(call.scope, workspace);
-  return { items: rows.map(keyAnswer) };
+  const { limit, cursor } = input;
+  const after = cursor === undefined ? {} : { after: keyAt(cursor) };
+  const { items, more } = await deps.stores.admin.listKeys(call.scope, { workspace, limit, ...after });
+  const last = more ? items.at(-1) : undefined;
+  const nextCursor = last === undefined ? null : encodeCursor('keys', [last.createdAt, last.id]);
+  return { items: items.map(keyAnswer), nextCursor };
+}
+
+function keyAt(cursor: string): Pick<ApiKeyRow, 'createdAt' | 'id'> {
+  const [createdAt, id] = decodeCursor('keys', cursor);
+  if (!isTime(createdAt) || typeof id !== 'string') throw badCursor();
+  return { createdAt, id };
+}
+
+/** What a Date, and so a timestamp, can be. */
+function isTime(value: unknown): value is Ms {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && !Number.isNaN(new Date(value).getTime());
 }
 
 /** Revokes a key: it fails everywhere within 5 s. Revoking twice is revoking once. */
@@ -224,17 +248,16 @@ function refuseGreaterRate(deps: ApiDeps, call: Call, ratePerSecond: number | nu
   });
 }
 
-/** Counts the keys that hold. Two requests at once may pass by one: it is a safety net. */
-async function refuseTooMany(deps: ApiDeps, call: Call, workspace: string | null): Promise<void> {
-  const max = deps.options.keysPerWorkspaceMax;
-  const now = deps.clock.now();
-  const keys = await deps.stores.admin.listKeys(call.scope, workspace);
-  const holding = keys.filter((key) => key.revokedAt === null && (key.expiresAt === null || key.expiresAt > now));
-  if (holding.length < max) return;
+function tooManyKeys(found: {
+  readonly workspace: string | null;
+  readonly holding: number;
+  readonly max: number;
+}): ApiError {
+  const { workspace, holding, max } = found;
   const whose = workspace === null ? 'The platform' : `Workspace "${workspace}"`;
-  throw new ApiError('QUOTA_EXCEEDED', `${whose} has ${holding.length} keys that hold; at most ${max} may.`, {
+  return new ApiError('QUOTA_EXCEEDED', `${whose} has ${holding} keys that hold; at most ${max} may.`, {
     allowed: { max },
-    current: holding.length,
+    current: holding,
     remedy: [{ id: 'see-keys', call: { proc: 'keys.list', input: { workspace } }, destructive: false, needs: 'admin' }],
   });
 }

@@ -2,6 +2,25 @@ import type { AuditEntry, RecordedRequest, Recording } from './recording.ts';
 import type { Scope } from './resource-store.ts';
 import type { ApiKeyRow, OperationRow, StoredPlan } from './rows.ts';
 
+/** How a key is to be made. */
+export interface KeyWish {
+  readonly recording: Recording;
+  readonly holdingMax: number;
+}
+
+export interface KeyQuery {
+  /** Null: the platform-wide ones. */
+  readonly workspace: string | null;
+  readonly limit: number;
+  /** Continue after this key. */
+  readonly after?: Pick<ApiKeyRow, 'createdAt' | 'id'>;
+}
+
+export interface KeyPage {
+  readonly items: readonly ApiKeyRow[];
+  readonly more: boolean;
+}
+
 /** Keys, audit, operations and plans: what only the API and the reader ask for. On Postgres only. A recording is written with its change. */
 export interface AdminStore {
   /**
@@ -9,8 +28,13 @@ export interface AdminStore {
    * of one owner, and for those that were not, wait for each other and for nobody else's. Throws LaneFull.
    */
   findKey(id: string, whose?: string): Promise<ApiKeyRow | null>;
-  createKey(scope: Scope, key: ApiKeyRow, recording?: Recording): Promise<void>;
-  listKeys(scope: Scope, workspace: string | null): Promise<readonly ApiKeyRow[]>;
+  /**
+   * Answers null; or, if as many keys of its workspace hold as `holdingMax` says, or more, how many do: then none was made. Of two that are
+   * made at once, the second counts the first.
+   */
+  createKey(scope: Scope, key: ApiKeyRow, wish?: KeyWish): Promise<number | null>;
+  /** Oldest first. Dead ones are among them until they are trimmed. */
+  listKeys(scope: Scope, query: KeyQuery): Promise<KeyPage>;
   /** False: no such key in the scope. */
   revokeKey(scope: Scope, id: string, recording?: Recording): Promise<boolean>;
   /** At most once a minute a key. */

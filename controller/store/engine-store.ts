@@ -106,7 +106,7 @@ export interface EngineStore {
   drain(shard: number, limit: number): Promise<boolean>;
   /** Shards where a topic is draining. */
   drainingShards(): Promise<readonly number[]>;
-  /** Trims by age, in bounded batches: tombstones (moving trimmed_through), passes but the newest, intents that no pass needs, topics without listeners, plans, done items. */
+  /** Trims by age, in bounded batches: tombstones (moving trimmed_through), passes but the newest, intents that no pass needs, topics without listeners, plans, done items, dead keys. */
   sweep(shard: number, ages: SweepAges): Promise<number>;
   /** Records a build id; true if it is new, and then `engine` is asked to be fired. */
   registerEngine(buildId: string, wakePerSecond: number): Promise<boolean>;
@@ -167,6 +167,8 @@ export interface SweepAges {
   readonly tombstoneMs: number;
   readonly passMs: number;
   readonly topicMs: number;
+  /** Keys that were revoked or have expired, trimmed with the platform's shard; absent: they are kept. */
+  readonly deadKeyMs?: number;
   /** Done intents of one row and family that passes still see; older ones are kept and not read. */
   readonly doneIntentsKept: number;
   readonly batchMax: number;

@@ -37,7 +37,7 @@ const lockKey = 7_204_266;
 const connectSeconds = 10;
 
 /**
- * Brings a database to the newest schema. Safe from many processes at once: one works, the rest wait and then find nothing to do.
+ * Brings a database to the newest schema, with logins that may do no more in it than they need. Safe from many processes at once: one works, the rest wait and then find nothing to do.
  * Answers the names of the files applied now.
  */
 export async function migrate(options: MigrateOptions): Promise<readonly string[]> {
@@ -53,6 +53,7 @@ export async function migrate(options: MigrateOptions): Promise<readonly string[
       clock: options.clock ?? systemClock,
       rng: options.rng ?? systemRng,
     });
+    await refuseTemporary(sql);
     const applied = await readApplied(sql);
     for (const migration of migrations) checkUnchanged(migration, applied.get(migration.name));
     const waiting = migrations.filter((migration) => !applied.has(migration.name));
@@ -93,6 +94,16 @@ async function checkServer(sql: postgres.Sql, url: string): Promise<void> {
   if (row === undefined || row.version < serverVersionMin) {
     throw new MigrateError(`The server is version ${row?.version}; Postgres 15 to 18 is needed.`);
   }
+}
+
+/**
+ * No login may make temporary tables: with one, whoever may read may also fill the disk, and a table of theirs may stand before one of ours.
+ * Everybody may by default, and what a role may do with a database is in no dump and no copy of it, so it is in no migration either.
+ */
+async function refuseTemporary(sql: postgres.Sql): Promise<void> {
+  const [open] = await sql<{ name: string }[]>`
+    select quote_ident(current_database()) as name where has_database_privilege('vibn_api', current_database(), 'temporary')`;
+  if (open !== undefined) await sql.unsafe(`revoke temporary on database ${open.name} from public`);
 }
 
 async function readApplied(sql: postgres.Sql): Promise<ReadonlyMap<string, string>> {

@@ -1,8 +1,9 @@
 import { shardOf } from '#resources/shard.ts';
-import type { AdminStore } from './admin-store.ts';
+import type { AdminStore, KeyWish } from './admin-store.ts';
 import { toKey, type KeyColumns } from './key-columns.ts';
 import { toOperation } from './operation-columns.ts';
 import { cancelOperation } from './queries/cancel-operation.ts';
+import { countKeys } from './queries/count-keys.ts';
 import { findKey } from './queries/find-key.ts';
 import { insertKey } from './queries/insert-key.ts';
 import { listKeys } from './queries/list-keys.ts';
@@ -13,6 +14,7 @@ import { revokeKey } from './queries/revoke-key.ts';
 import { touchKey } from './queries/touch-key.ts';
 import { writePlans } from './queries/write-plans.ts';
 import { beginRecorded, chainOf } from './sql-recording.ts';
+import type { ApiKeyRow } from './rows.ts';
 import { laneOfKeys, readAs, writeAs, type ScopedPools } from './sql-scope.ts';
 import type { Tx } from './sql-transaction.ts';
 import type { Sql } from './sql.ts';
@@ -58,32 +60,14 @@ function createKeys(pools: SqlAdminStoreOptions): Keys {
       await pools.api.transaction('find_key', body, { repeatable: true, lane: laneOfKeys(whose) });
       return rows[0] === undefined ? null : toKey(rows[0]);
     },
-    async createKey(scope, key, recording) {
-      const { id, secretHash, name, workspace, scopes, lineage, createdAt, expiresAt, ratePerSecond } = key;
-      await writeAs(pools, scope, {
-        name: 'create_key',
-        body: async (tx) => {
-          const record = await beginRecorded(tx, recording);
-          await insertKey(
-            tx,
-            id,
-            secretHash,
-            name,
-            workspace,
-            key.class,
-            scopes,
-            lineage,
-            createdAt,
-            expiresAt,
-            ratePerSecond,
-          );
-          record();
-        },
+    createKey: (scope, key, wish) =>
+      writeAs(pools, scope, { name: 'create_key', body: (tx) => makeKey(tx, key, wish) }),
+    async listKeys(scope, { workspace, limit, after = { createdAt: 0, id: '' } }) {
+      const rows = await readAs(pools, scope, {
+        name: 'list_keys',
+        query: (runner) => listKeys(runner, workspace, after.createdAt, after.id, limit + 1),
       });
-    },
-    async listKeys(scope, workspace) {
-      const rows = await readAs(pools, scope, { name: 'list_keys', query: (runner) => listKeys(runner, workspace) });
-      return rows.map(toKey);
+      return { items: rows.slice(0, limit).map(toKey), more: rows.length > limit };
     },
     async revokeKey(scope, id, recording) {
       return await writeAs(pools, scope, {
@@ -108,6 +92,17 @@ function createKeys(pools: SqlAdminStoreOptions): Keys {
       );
     },
   };
+}
+
+async function makeKey(tx: Tx, key: ApiKeyRow, wish: KeyWish | undefined): Promise<number | null> {
+  const { id, secretHash, name, workspace, scopes, lineage, createdAt, expiresAt, ratePerSecond } = key;
+  const record = await beginRecorded(tx, wish?.recording);
+  // Behind the lock of the shard, which whoever makes a key of this workspace takes.
+  const holding = wish === undefined ? 0 : ((await countKeys(tx, workspace))[0]?.holding ?? 0);
+  if (wish !== undefined && holding >= wish.holdingMax) return holding;
+  await insertKey(tx, id, secretHash, name, workspace, key.class, scopes, lineage, createdAt, expiresAt, ratePerSecond);
+  record();
+  return null;
 }
 
 function createAudit(pools: ScopedPools): Pick<AdminStore, 'audit' | 'findRequest'> {

@@ -1,3 +1,4 @@
+import { platformShard } from '#resources/shard.ts';
 import { topic } from '#resources/topic.ts';
 import { askFiring } from './engine/ask-firing.ts';
 import { drainTopic } from './engine/drain-topic.ts';
@@ -9,6 +10,7 @@ import { takeFiring } from './engine/take-firing.ts';
 import { takeVersions } from './engine/take-versions.ts';
 import { trimGone } from './engine/trim-gone.ts';
 import { trimIntents } from './engine/trim-intents.ts';
+import { trimKeys } from './engine/trim-keys.ts';
 import { trimPasses } from './engine/trim-passes.ts';
 import { trimPlans } from './engine/trim-plans.ts';
 import { trimReplayItems } from './engine/trim-replay-items.ts';
@@ -47,7 +49,7 @@ export function createSqlUpkeep({ sql, signals }: SqlEngineStoreOptions): Upkeep
     async drainingShards() {
       return (await drainingShards(sql)).map((row) => row.shard);
     },
-    async sweep(shard, { tombstoneMs, passMs, topicMs, doneIntentsKept, batchMax }) {
+    async sweep(shard, { tombstoneMs, passMs, topicMs, deadKeyMs, doneIntentsKept, batchMax }) {
       const trims = [
         () => trimTombstones(sql, shard, tombstoneMs, batchMax),
         () => trimIntents(sql, shard, passMs, doneIntentsKept, batchMax),
@@ -56,6 +58,7 @@ export function createSqlUpkeep({ sql, signals }: SqlEngineStoreOptions): Upkeep
         () => trimPlans(sql, shard, batchMax),
         () => trimReplayItems(sql, shard, passMs, batchMax),
         () => trimGone(sql, shard, passMs, batchMax),
+        ...(shard === platformShard && deadKeyMs !== undefined ? [() => trimKeys(sql, deadKeyMs, batchMax)] : []),
       ];
       let trimmed = 0;
       for (const trim of trims) trimmed += (await trim())[0]?.trimmed ?? 0;

@@ -2,7 +2,7 @@ import type { LoginRole } from '#controller/store/roles.ts';
 
 /** What a login may do with a table; columns by name, separated by spaces, "*" for all. */
 export interface Grants {
-  readonly select?: '*';
+  readonly select?: string;
   readonly insert?: string;
   readonly update?: string;
   readonly delete?: '*';
@@ -14,7 +14,7 @@ const all = { select: '*', insert: '*', update: '*', delete: '*' } as const;
 
 const ofApi: Readonly<Record<string, Grants>> = {
   shards: { ...read, update: 'version' },
-  topics: { ...append, update: 'fired_version draining' },
+  topics: { ...read, insert: 'shard topic fired_version draining', update: 'fired_version draining' },
   listeners: read,
   resources: {
     ...read,
@@ -25,23 +25,23 @@ const ofApi: Readonly<Record<string, Grants>> = {
   revisions: append,
   requests: append,
   audit_log: append,
-  decisions: append,
-  approvals: append,
-  secrets: { insert: '*' },
-  api_keys: { ...append, update: 'revoked_at expires_at last_used_at' },
+  decisions: { ...read, insert: 'shard uid effect at workspace outcome evidence by' },
+  api_keys: {
+    ...read,
+    insert: 'id secret_hash name workspace class scopes lineage created_at expires_at rate_per_second',
+    update: 'revoked_at last_used_at',
+  },
   operations: { ...read, update: 'cancel_requested_at' },
   tombstones: read,
   passes: read,
   intents: read,
   plans: read,
-  quotas: read,
-  ledger_entries: read,
-  fx_rates: read,
-  providers: read,
 };
 
 const ofPlatform: Readonly<Record<string, Grants>> = {
   ...ofApi,
+  approvals: read,
+  ledger_entries: read,
   providers: { ...read, update: 'frozen_by frozen_why frozen_until' },
   replays: { ...append, update: 'state rate_per_second' },
   replay_items: read,
@@ -63,6 +63,7 @@ const ofController: Readonly<Record<string, Grants>> = {
   quotas: read,
   approvals: read,
   fx_rates: read,
+  api_keys: { select: 'id revoked_at expires_at', delete: '*' },
 };
 
 /** What each login may do, and nothing else (security.md): what migrations/ grant. */

@@ -89,7 +89,7 @@ describe('rights', () => {
     [
       'to read secrets',
       column('secrets', 'ciphertext', { insert: true, select: true }),
-      { extra: ['select secrets.ciphertext'] },
+      { extra: ['select secrets.ciphertext', 'insert secrets.ciphertext'] },
     ],
     ['to delete', column('plans', 'hash', { select: true, delete: true }), { extra: ['delete plans'] }],
     ['on a table that is not ours', column('pg_stat_statements', 'query', { select: true }), {}],

@@ -4,6 +4,7 @@ import { parseKey } from '#api/key-text.ts';
 import { newKey } from '#api/new-key.ts';
 import { createSqlAdminStore } from '#controller/store/sql-admin-store.ts';
 import type { AdminStore } from '#controller/store/admin-store.ts';
+import type { ApiKeyRow } from '#controller/store/rows.ts';
 import type { Sql } from '#controller/store/sql.ts';
 import { writePrivate } from './secrets.ts';
 
@@ -67,8 +68,14 @@ const adminKeyName = 'npm start admin';
 const adminRatePerSecond = 10_000;
 
 async function revokeOld(admin: AdminStore): Promise<void> {
-  const keys = await admin.listKeys('platform', null);
-  for (const key of keys) {
-    if (key.name === adminKeyName && key.revokedAt === null) await admin.revokeKey('platform', key.id);
+  let after: ApiKeyRow | undefined;
+  for (let more = true; more;) {
+    const query = { workspace: null, limit: 100, ...(after === undefined ? {} : { after }) };
+    const page = await admin.listKeys('platform', query);
+    for (const key of page.items) {
+      if (key.name === adminKeyName && key.revokedAt === null) await admin.revokeKey('platform', key.id);
+    }
+    after = page.items.at(-1);
+    ({ more } = page);
   }
 }

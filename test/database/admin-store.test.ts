@@ -7,7 +7,8 @@ import type { ApiKeyRow } from '#controller/store/rows.ts';
 import { createSqlAdminStore } from '#controller/store/sql-admin-store.ts';
 import { createSqlProviderStore } from '#controller/store/sql-provider-store.ts';
 import { createSqlReplayStore } from '#controller/store/sql-replay-store.ts';
-import { shardOf } from '#resources/shard.ts';
+import { createSqlEngineStore } from '#controller/store/sql-engine-store.ts';
+import { platformShard, shardOf } from '#resources/shard.ts';
 import { createDatabase, type TestDatabase } from '#test/support/postgres.ts';
 
 const acme = { workspace: 'acme' } as const;
@@ -52,9 +53,10 @@ describe('keys', () => {
     await expect(admin.createKey(acme, keyOf('k1', 'beta1'))).rejects.toMatchObject({ code: '42501' });
     await expect(admin.createKey(acme, keyOf('k1', null))).rejects.toMatchObject({ code: '42501' });
     await admin.createKey(beta, keyOf('k2', 'beta1'));
-    expect(await admin.listKeys(acme, 'beta1')).toEqual([]);
+    expect((await admin.listKeys(acme, { workspace: 'beta1', limit: 10 })).items).toEqual([]);
     expect(await admin.revokeKey(acme, 'k2')).toBe(false);
-    expect((await admin.listKeys('platform', 'beta1')).map((key) => key.id)).toEqual(['k2']);
+    const theirs = await admin.listKeys('platform', { workspace: 'beta1', limit: 10 });
+    expect(theirs.items.map((key) => key.id)).toEqual(['k2']);
     expect((await admin.findKey('k2'))?.revokedAt).toBeNull();
   });
 
@@ -65,6 +67,80 @@ describe('keys', () => {
     expect(first).toBeTypeOf('number');
     expect(await admin.revokeKey('platform', 'k1')).toBe(true);
     expect((await admin.findKey('k1'))?.revokedAt).toBe(first);
+  });
+
+  test('are made up to the limit and no further by many at once, of those that hold', async () => {
+    const limited = (id: string) => {
+      const audit = {
+        actor: 'k',
+        lineage: 'l',
+        procedure: 'p',
+        outcome: 'ok',
+        target: 't',
+        bodyDigest: 'd',
+        traceId: 'x',
+      };
+      return admin.createKey(acme, keyOf(id, 'acme'), { recording: { workspace: 'acme', audit }, holdingMax: 3 });
+    };
+    await admin.createKey(acme, { ...keyOf('dead', 'acme'), expiresAt: Date.UTC(2026, 0, 1) });
+    await admin.createKey(beta, keyOf('theirs', 'beta1'));
+    const made = await Promise.all(Array.from({ length: 12 }, (_, n) => limited(`k${n}`)));
+    expect(made.filter((holding) => holding === null)).toHaveLength(3);
+    expect(made.filter((holding) => holding === 3)).toHaveLength(9);
+    // What was not made is not in the log.
+    expect(await db.owner`select from audit_log`).toHaveLength(3);
+    const [one] = (await admin.listKeys(acme, { workspace: 'acme', limit: 500 })).items.slice(-1);
+    await admin.revokeKey(acme, one?.id ?? '');
+    expect(await limited('next')).toBeNull();
+    expect(await limited('last')).toBe(3);
+  });
+
+  test('are listed page by page, oldest first, each once, also of one time', async () => {
+    for (let n = 0; n < 7; n += 1) {
+      const createdAt = Date.UTC(2026, 10, n < 5 ? 20 : 21);
+      await admin.createKey(acme, { ...keyOf(`k${n}`, 'acme'), createdAt });
+    }
+    // Times finer than a millisecond, as no key of ours has.
+    await db.owner`update api_keys set created_at = '2026-11-20T00:00:00.0004Z' where id in ('k1', 'k3')`;
+    const ids: string[] = [];
+    for (let more = true, after: ApiKeyRow | undefined; more;) {
+      const page = await admin.listKeys(acme, {
+        workspace: 'acme',
+        limit: 2,
+        ...(after === undefined ? {} : { after }),
+      });
+      ids.push(...page.items.map((key) => key.id));
+      after = page.items.at(-1);
+      ({ more } = page);
+    }
+    expect(ids).toEqual(['k0', 'k1', 'k2', 'k3', 'k4', 'k5', 'k6']);
+  });
+
+  test('are trimmed by the engine when they have been dead for long, and by nobody while they hold', async () => {
+    const engine = createSqlEngineStore({ sql: db.sql('vibn_controller'), signals: { signal: () => undefined } });
+    const day = 86_400_000;
+    const none = { tombstoneMs: day, passMs: day, topicMs: day, doneIntentsKept: 10 };
+    const states = {
+      holds: `expires_at = null`,
+      ends: `expires_at = statement_timestamp() + interval '1 day'`,
+      expired: `expires_at = statement_timestamp() - interval '2 days'`,
+      revoked: `revoked_at = statement_timestamp() - interval '2 days'`,
+      lately: `revoked_at = statement_timestamp() - interval '1 hour'`,
+    };
+    for (const [id, state] of Object.entries(states)) {
+      await admin.createKey(acme, keyOf(id, 'acme'));
+      await db.owner.unsafe(`update api_keys set ${state} where id = '${id}'`);
+    }
+    const left = async () => (await db.owner`select id from api_keys order by id`).map((row) => row['id']);
+    await engine.sweep(1, { ...none, deadKeyMs: day, batchMax: 10 });
+    await engine.sweep(platformShard, { ...none, batchMax: 10 });
+    expect(await left()).toHaveLength(5);
+    await engine.sweep(platformShard, { ...none, deadKeyMs: day, batchMax: 1 });
+    expect(await left()).toHaveLength(4);
+    await engine.sweep(platformShard, { ...none, deadKeyMs: day, batchMax: 10 });
+    expect(await left()).toEqual(['ends', 'holds', 'lately']);
+    await db.login('vibn_controller')`delete from api_keys`;
+    expect(await left()).toEqual(['ends', 'holds']);
   });
 
   test('note their use at most once a minute', async () => {
@@ -148,30 +224,35 @@ describe('requests that change no resource', () => {
     request: { lineage: 'lin1', requestId: 'r1', bodyDigest, results: { id: bodyDigest } },
   });
 
+  const wish = (bodyDigest: string, workspace: string | null = 'acme') => ({
+    recording: recording(bodyDigest, workspace),
+    holdingMax: 1_000,
+  });
+
   test('are remembered by the first, and answered to each later one', async () => {
     expect(await admin.findRequest(acme, id)).toBeNull();
-    await admin.createKey(acme, keyOf('k1', 'acme'), recording('d1'));
+    await admin.createKey(acme, keyOf('k1', 'acme'), wish('d1'));
     expect(await admin.findRequest(acme, id)).toEqual({ bodyDigest: 'd1', results: { id: 'd1' } });
     const earlier = { bodyDigest: 'd1', results: { id: 'd1' } };
-    await expect(admin.createKey(acme, keyOf('k2', 'acme'), recording('d2'))).rejects.toMatchObject({ earlier });
+    await expect(admin.createKey(acme, keyOf('k2', 'acme'), wish('d2'))).rejects.toMatchObject({ earlier });
     expect(await admin.findKey('k2')).toBeNull();
-    await admin.createKey('platform', keyOf('k3', null), recording('d3', null));
+    await admin.createKey('platform', keyOf('k3', null), wish('d3', null));
   });
 
   test('done at once by many are carried out, remembered and audited once', async () => {
     const made = await Promise.allSettled(
-      Array.from({ length: 20 }, (_, n) => admin.createKey(acme, keyOf(`k${n}`, 'acme'), recording(`d${n}`))),
+      Array.from({ length: 20 }, (_, n) => admin.createKey(acme, keyOf(`k${n}`, 'acme'), wish(`d${n}`))),
     );
     const repeated = made.flatMap((one) => (one.status === 'rejected' ? [one.reason as RequestRepeated] : []));
     expect(repeated).toHaveLength(19);
     expect(new Set(repeated.map((one) => one.earlier.bodyDigest)).size).toBe(1);
-    expect(await admin.listKeys(acme, 'acme')).toHaveLength(1);
+    expect((await admin.listKeys(acme, { workspace: 'acme', limit: 10 })).items).toHaveLength(1);
     expect(await db.owner`select 1 from audit_log`).toHaveLength(1);
   });
 
   test('are neither audited nor remembered if the change fails, and the change is not made if they cannot be', async () => {
     await admin.createKey(acme, keyOf('k1', 'acme'));
-    await expect(admin.createKey(acme, keyOf('k1', 'acme'), recording('d1'))).rejects.toMatchObject({ code: '23505' });
+    await expect(admin.createKey(acme, keyOf('k1', 'acme'), wish('d1'))).rejects.toMatchObject({ code: '23505' });
     expect(await admin.revokeKey(acme, 'absent', recording('d2'))).toBe(false);
     expect(await db.owner`select 1 from audit_log union all select 1 from requests`).toEqual([]);
     const elsewhere = { ...recording('d3'), workspace: 'beta1' };

@@ -96,6 +96,16 @@ test('a missing or wrong DATABASE_URL is said clearly, without its password, and
   expect(wrong.err).not.toContain('hunter2');
 });
 
+test('the login roles cannot make temporary tables in a migrated database', async () => {
+  await using db = await createDatabase({ migrated: false });
+  const make = 'create temporary table mine (id text)';
+  await migrate({ url: db.ownerUrl, rolePassword: db.rolePassword });
+  for (const role of ['vibn_api', 'vibn_platform', 'vibn_controller'] as const) {
+    await expect(db.login(role).unsafe(make)).rejects.toMatchObject({ code: '42501' });
+  }
+  await db.owner.unsafe(make);
+});
+
 test('the login roles carry their timeouts and cannot change the schema', async () => {
   await using db = await createDatabase();
   for (const role of ['vibn_api', 'vibn_platform', 'vibn_controller'] as const) {

@@ -7,7 +7,7 @@ import { createDatabase, onCitus, type TestDatabase } from '#test/support/postgr
  * and what is not named here must be refused.
  */
 interface Grants {
-  readonly select?: '*';
+  readonly select?: string;
   readonly insert?: string;
   readonly update?: string;
   readonly delete?: '*';
@@ -18,7 +18,7 @@ const append = { select: '*', insert: '*' } as const;
 
 const ofApi: Record<string, Grants> = {
   shards: { ...read, update: 'version' },
-  topics: { ...append, update: 'fired_version draining' },
+  topics: { ...read, insert: 'shard topic fired_version draining', update: 'fired_version draining' },
   listeners: read,
   resources: {
     ...read,
@@ -29,23 +29,23 @@ const ofApi: Record<string, Grants> = {
   revisions: append,
   requests: append,
   audit_log: append,
-  decisions: append,
-  approvals: append,
-  secrets: { insert: '*' },
-  api_keys: { ...append, update: 'revoked_at expires_at last_used_at' },
+  decisions: { ...read, insert: 'shard uid effect at workspace outcome evidence by' },
+  api_keys: {
+    ...read,
+    insert: 'id secret_hash name workspace class scopes lineage created_at expires_at rate_per_second',
+    update: 'revoked_at last_used_at',
+  },
   operations: { ...read, update: 'cancel_requested_at' },
   tombstones: read,
   passes: read,
   intents: read,
   plans: read,
-  quotas: read,
-  ledger_entries: read,
-  fx_rates: read,
-  providers: read,
 };
 
 const ofPlatform: Record<string, Grants> = {
   ...ofApi,
+  approvals: read,
+  ledger_entries: read,
   providers: { ...read, update: 'frozen_by frozen_why frozen_until' },
   replays: { ...append, update: 'state rate_per_second' },
   replay_items: read,
@@ -67,6 +67,7 @@ const ofController: Record<string, Grants> = {
   quotas: read,
   approvals: read,
   fx_rates: read,
+  api_keys: { select: 'id revoked_at expires_at', delete: '*' },
 };
 
 const roles: readonly (readonly [LoginRole, Record<string, Grants>])[] = [
@@ -91,9 +92,9 @@ const includes = (grant: string | undefined, column: string): boolean =>
 describe.each(roles)('%s', (role, grants) => {
   test('names only tables and columns that exist', () => {
     const known = new Set(columns.flatMap(({ table, column }) => [table, `${table}.${column}`]));
-    const named = Object.entries(grants).flatMap(([table, { insert = '', update = '' }]) => [
+    const named = Object.entries(grants).flatMap(([table, { select = '', insert = '', update = '' }]) => [
       table,
-      ...`${insert} ${update}`
+      ...`${select} ${insert} ${update}`
         .split(/[ *]+/)
         .filter(Boolean)
         .map((column) => `${table}.${column}`),
@@ -131,7 +132,11 @@ describe.each(roles)('%s', (role, grants) => {
     for (const { table, column } of columns) {
       const granted = grants[table] ?? {};
       const quoted = `"${column}"`;
-      await check(`select ${table}.${column}`, `select ${quoted} from ${table} where false`, granted.select === '*');
+      await check(
+        `select ${table}.${column}`,
+        `select ${quoted} from ${table} where false`,
+        includes(granted.select, column),
+      );
       const insert = `insert into ${table} (${quoted}) select null where false`;
       await check(`insert ${table}.${column}`, insert, includes(granted.insert, column));
       const update = `update ${table} set ${quoted} = null where false`;

@@ -84,7 +84,7 @@ function reads({ resources, admin }: Reads): readonly (() => Promise<unknown>)[]
     () => resources.passes(scope, { workspace: mine, uid, limit: 10 }).then((found) => found.map(() => theirs)),
     () => resources.children(scope, { workspace: mine, uid }),
     () => resources.unknowns(scope, { workspace: mine, limit: 10 }),
-    () => admin.listKeys(scope, mine),
+    () => admin.listKeys(scope, { workspace: mine, limit: 10 }),
     () => admin.listOperations(scope, { workspace: mine, limit: 10 }),
     () => admin.getOperation(scope, { workspace: mine, uid, key: 'k' }),
     () => admin.findRequest(scope, { workspace: mine, lineage: 'l', requestId: `r-${theirs}` }),

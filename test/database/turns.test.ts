@@ -51,7 +51,7 @@ describe('a crowd of reads of one workspace', () => {
       follow('get', resources.get(beta, theirs)),
       follow('list', resources.list(beta, { workspace: 'beta1', limit: 10 })),
       follow('history', resources.revisions(beta, { workspace: 'beta1', uid: 'absent', limit: 1 })),
-      follow('keys', admin.listKeys(beta, 'beta1')),
+      follow('keys', admin.listKeys(beta, { workspace: 'beta1', limit: 10 })),
       follow('write', resources.mutate(mutationOf(beta, () => [insertOf(theirs)], { workspace: 'beta1' }))),
       follow('key', admin.findKey('absent', 'beta1')),
       follow('new key', admin.findKey('absent')),

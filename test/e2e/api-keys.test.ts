@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '#controller/clock.ts';
 import type { Clock } from '#controller/clock.ts';
+import { encodeCursor } from '#api/cursors.ts';
 import { parseKey } from '#api/key-text.ts';
 import { pooled } from './api-stores.ts';
 import { bucketManifest, bucketRef, startApi } from './api-support.ts';
@@ -126,6 +127,50 @@ describe('what a key may make', () => {
     const first = (await create(input)).data as { id: string; secret: string };
     expect((await create(input)).data).toEqual({ id: first.id, secret: null, alreadyCreated: true });
     expect((await create({ ...input, name: 'other' })).error.data.code).toBe('IDEMPOTENCY_MISMATCH');
+  });
+
+  it('lists the keys of a workspace page by page, each once', async () => {
+    const own = await startApi();
+    try {
+      const made = Array.from({ length: 5 }, (_, n) => idOf(own.key({ workspace: 'acme', createdAt: n < 3 ? 1 : 2 })));
+      own.key({ workspace: 'beta' });
+      const ids: string[] = [];
+      let cursor: string | null = null;
+      do {
+        const input: object = { workspace: 'acme', limit: 2, ...(cursor === null ? {} : { cursor }) };
+        const { data } = await own.call('keys.list', input);
+        const page = data as { items: { id: string }[]; nextCursor: string | null };
+        ids.push(...page.items.map((key) => key.id));
+        cursor = page.nextCursor;
+      } while (cursor !== null);
+      expect(ids.toSorted()).toEqual(made.toSorted());
+      for (const bad of [
+        encodeCursor('list', [1, 'a']),
+        encodeCursor('keys', [1e300, 'a']),
+        encodeCursor('keys', [1]),
+      ]) {
+        expect((await own.call('keys.list', { cursor: bad })).error.data).toMatchObject({
+          code: 'VALIDATION',
+          path: 'cursor',
+        });
+      }
+    } finally {
+      await own.close();
+    }
+  });
+
+  it('makes no more keys than the limit when many are asked for at once', async () => {
+    const own = await startApi({ options: { keysPerWorkspaceMax: 3 } });
+    try {
+      const asked = Array.from({ length: 8 }, () =>
+        own.call('keys.create', { workspace: 'acme', scopes: ['storage:read'] }),
+      );
+      const codes = (await Promise.all(asked)).map(({ status, error }) => (status === 200 ? 'made' : error.data.code));
+      expect(codes.filter((code) => code === 'made')).toHaveLength(3);
+      expect(codes.filter((code) => code === 'QUOTA_EXCEEDED')).toHaveLength(5);
+    } finally {
+      await own.close();
+    }
   });
 
   it('makes no more keys of a workspace than may hold at once, and still answers a repeat', async () => {

@@ -3,7 +3,7 @@ import { createMetrics } from '#controller/metrics.ts';
 import { systemClock, systemRng } from '#controller/clock.ts';
 import { silentLogger } from '#controller/log.ts';
 import type { Clock, Rng } from '#controller/clock.ts';
-import type { AdminStore } from '#controller/store/admin-store.ts';
+import type { AdminStore, KeyQuery, KeyWish } from '#controller/store/admin-store.ts';
 import type { EngineStore } from '#controller/store/engine-store.ts';
 import type { ProviderStore } from '#controller/store/provider-store.ts';
 import type { AuditEntry, Recording } from '#controller/store/recording.ts';
@@ -53,12 +53,23 @@ export class MemoryAdmin implements AdminStore {
     this.looked.push(id);
     return this.keys.get(id) ?? null;
   }
-  async createKey(_scope: unknown, key: ApiKeyRow, recording?: Recording) {
-    this.#record(recording);
+  async createKey(_scope: unknown, key: ApiKeyRow, wish?: KeyWish) {
+    const record = wish === undefined ? null : beginRecorded(this.#db, wish.recording);
+    const own = [...this.keys.values()].filter((one) => one.workspace === key.workspace);
+    const holding = own.filter((one) => one.revokedAt === null && (one.expiresAt ?? Infinity) > Date.now()).length;
+    if (wish !== undefined && holding >= wish.holdingMax) return holding;
+    record?.();
+    if (wish !== undefined) this.entries.push({ workspace: wish.recording.workspace, entry: wish.recording.audit });
     this.keys.set(key.id, key);
+    return null;
   }
-  async listKeys(_scope: unknown, workspace: string | null) {
-    return [...this.keys.values()].filter((key) => key.workspace === workspace);
+  async listKeys(_scope: unknown, { workspace, limit, after = { createdAt: 0, id: '' } }: KeyQuery) {
+    const behind = (key: ApiKeyRow): boolean =>
+      key.createdAt > after.createdAt || (key.createdAt === after.createdAt && key.id > after.id);
+    const found = [...this.keys.values()]
+      .filter((key) => key.workspace === workspace && behind(key))
+      .toSorted((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
+    return { items: found.slice(0, limit), more: found.length > limit };
   }
   async revokeKey(_scope: unknown, id: string, recording?: Recording) {
     const key = this.keys.get(id);

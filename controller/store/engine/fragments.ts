@@ -104,7 +104,7 @@ dropped as (
 decided as (
   update decisions d set applied_at = statement_timestamp()
   from held h
-  where d.shard = $1::smallint and d.uid = h.uid and d.effect = any (h.decided) and d.applied_at is null
+  where d.shard = $1::smallint and d.uid = h.uid and d.workspace = h.workspace and d.effect = any (h.decided) and d.applied_at is null
     and d.uid = any (array(select uid from rows))
 ),
 journal as (

@@ -72,7 +72,7 @@ select s.version as shard_version, statement_timestamp() as now, ${resourceColum
       'effect', d.effect, 'outcome', d.outcome, 'evidence', d.evidence, 'by', d.by, 'at', ${ms('d.at')}
     ) order by d.at, d.effect), '[]')
     from decisions d
-    where d.shard = $1::smallint and d.uid = r.uid and d.applied_at is null
+    where d.shard = $1::smallint and d.uid = r.uid and d.workspace = r.workspace and d.applied_at is null
   ) as decisions,
   v.generation as revision, nullif(v.spec, r.spec) as revision_spec, nullif(v.by, r.created_by) as revision_by, v.request_id, v.approved,
   v.confirmed, v.at as revision_at,
@@ -86,7 +86,8 @@ from shards s
 left join (resources r join work w on w.shard = $1::smallint and w.uid = r.uid)
   on r.shard = $1::smallint and r.uid = any ($2::text[])
 left join lateral (
-  select * from revisions v where v.shard = $1::smallint and v.uid = r.uid and v.generation = r.generation limit 1
+  select * from revisions v
+  where v.shard = $1::smallint and v.uid = r.uid and v.generation = r.generation and v.workspace = r.workspace limit 1
 ) v on true
 where s.shard = $1::smallint`,
 });
