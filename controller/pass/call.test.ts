@@ -10,7 +10,7 @@ import { createInventories } from '#controller/inventory.ts';
 import { silentLogger } from '#controller/log.ts';
 import { createOptions } from '#controller/options.ts';
 import { makeWork } from './pass-facts-testing.ts';
-import { PassStopped, StoreFailed } from './scope.ts';
+import { newRecord, PassStopped, StoreFailed } from './scope.ts';
 import type { PassDeps, PassScope } from './scope.ts';
 import { createFixedRng, createVirtualClock } from '#controller/testing.ts';
 
@@ -103,17 +103,7 @@ function createBench(script: Script = {}) {
   };
   let held = true;
   const extended: number[] = [];
-  const record: PassScope['record'] = {
-    listeners: new Set(),
-    calls: [],
-    observedAsOf: 1,
-    closed: false,
-    stop: null,
-    storeFailed: false,
-    unknownOp: null,
-    openMutations: 0,
-    sentMutations: 0,
-  };
+  const record = newRecord(1);
   const claim = { shard: 1, uid: 'u1', workspace: 'acme', kind: 'Note', epoch: 1, wakeSeq: 3, claimedAt: 1 };
   const scope: PassScope = {
     readVersion: 1,

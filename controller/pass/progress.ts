@@ -4,7 +4,7 @@ import type { Dependency } from './dependencies.ts';
 import type { IntentReview } from './intents.ts';
 import type { Account, Outcome } from './outcome.ts';
 import type { Look, PassFacts } from './pass-facts.ts';
-import { databaseNow } from './scope.ts';
+import { databaseNow, newRecord } from './scope.ts';
 import type { HeldLease } from '#controller/lease/lease.ts';
 import type { Batch, ClaimedRow } from '#controller/queue/claim.ts';
 import type { PassDeps, PassScope } from './scope.ts';
@@ -61,21 +61,10 @@ export interface PassStart {
 export function createPass({ claimed, batch, probe, reconciler, lease, holder }: PassStart): Pass {
   const { claim, passRow } = claimed;
   const { shard, uid, epoch } = claim;
-  const record = {
-    listeners: new Set<string>(),
-    calls: [],
-    observedAsOf: batch.now,
-    closed: false,
-    stop: null,
-    storeFailed: false,
-    unknownOp: null,
-    openMutations: 0,
-    sentMutations: 0,
-  };
   const fence = { shard, uid, epoch, holder };
   const { now, readAt: begunAt, version: readVersion, shared } = batch;
   const read = { now, begunAt, readVersion, shared };
-  const scope = { claim, fence, passRow, timing: reconciler.timing, lease, probe, ...read, record };
+  const scope = { claim, fence, passRow, timing: reconciler.timing, lease, probe, ...read, record: newRecord(now) };
   return { scope, reconciler, progress: createProgress() };
 }
 

@@ -55,6 +55,21 @@ export interface PassScope {
   readonly record: PassRecordInProgress;
 }
 
+/** Of a pass that has not begun; `observedAsOf`: database time of its snapshot. */
+export function newRecord(observedAsOf: Ms): PassRecordInProgress {
+  return {
+    listeners: new Set(),
+    calls: [],
+    observedAsOf,
+    closed: false,
+    stop: null,
+    storeFailed: false,
+    unknownOp: null,
+    openMutations: 0,
+    sentMutations: 0,
+  };
+}
+
 export interface PassRecordInProgress {
   readonly listeners: Set<Topic>;
   readonly calls: CallRecord[];

@@ -3,6 +3,7 @@ import type { ResourceRow } from '#resources/resource.ts';
 import { createReadContext, plainJson } from '#controller/pass/context.ts';
 import type { AnyReconciler, Desired, Target } from '#controller/contract.ts';
 import type { HeldLease } from '#controller/lease/lease.ts';
+import { newRecord } from '#controller/pass/scope.ts';
 import type { PassDeps, PassScope } from '#controller/pass/scope.ts';
 import { freshWork } from '#controller/store/rows.ts';
 import type { Claim, PassRow, Snapshot } from '#controller/store/rows.ts';
@@ -52,17 +53,7 @@ function scopeOf(
     now: snapshot.now,
     begunAt: deps.clock.monotonic(),
     readVersion: snapshot.version,
-    record: {
-      listeners: new Set(),
-      calls: [],
-      observedAsOf: snapshot.now,
-      closed: false,
-      stop: null,
-      storeFailed: false,
-      unknownOp: null,
-      openMutations: 0,
-      sentMutations: 0,
-    },
+    record: newRecord(snapshot.now),
   };
 }
 
