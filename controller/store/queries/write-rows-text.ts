@@ -1,4 +1,5 @@
 import { declaredDueAt, hearers, locked, marks, wokenDueAt } from '#controller/store/engine/fragments.ts';
+import { appendAuditText } from './append-audit-text.ts';
 
 /** A row's own columns on insert. The API may not name an owner: it has no grant on those columns. */
 const ownColumns =
@@ -82,13 +83,7 @@ remembered as (
   from jsonb_to_recordset($6::text::jsonb) as q(workspace text, lineage text, "requestId" text, "bodyDigest" text, results jsonb)
   returning 1
 ),
-audited as (
-  insert into audit_log (shard, workspace, seq, at, actor, lineage, procedure, outcome, target, body_digest, trace_id, prev_hash, hash)
-  select $1::smallint, workspace, seq, at, actor, lineage, procedure, outcome, target, "bodyDigest", "traceId", "prevHash", hash
-  from jsonb_to_recordset($7::text::jsonb) as a(
-    workspace text, seq bigint, at timestamptz, actor text, lineage text, procedure text, outcome text, target text,
-    "bodyDigest" text, "traceId" text, "prevHash" text, hash text)
-  returning 1
+audited as (${appendAuditText('jsonb_to_recordset($7::text::jsonb)')}
 )
 select 1 where false`;
 
