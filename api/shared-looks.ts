@@ -1,3 +1,4 @@
+import { scopeText } from '#controller/store/resource-store.ts';
 import type { ResourceStore, Scope } from '#controller/store/resource-store.ts';
 import { keyText } from '#resources/reference.ts';
 import type { ResourceKey, ResourceView } from '#resources/resource.ts';
@@ -70,11 +71,6 @@ export function createSharedLooks<T>({ textOf, read }: SharedLooksInput<T>): Sha
       return round.answer.promise;
     },
   };
-}
-
-/** What tells scopes apart: those of one text see the same. */
-export function scopeText(scope: Scope): string {
-  return scope === 'platform' ? '' : scope.workspace;
 }
 
 /** Rows for the first look of waits, by what they are asked for. */

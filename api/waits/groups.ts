@@ -1,6 +1,6 @@
+import { scopeText } from '#controller/store/resource-store.ts';
 import type { Scope } from '#controller/store/resource-store.ts';
 import { shardOf } from '#resources/shard.ts';
-import { scopeText } from '#api/shared-looks.ts';
 import type { Fixed } from './evaluate.ts';
 
 /**

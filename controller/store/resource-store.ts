@@ -9,6 +9,11 @@ import type { Decision, MutationSnapshot, Revision, RowWrite, StoredPass } from 
  */
 export type Scope = { readonly workspace: string; readonly staysOpen?: true } | 'platform';
 
+/** What tells scopes apart: those of one text see the same. */
+export function scopeText(scope: Scope): string {
+  return scope === 'platform' ? '' : scope.workspace;
+}
+
 /**
  * The API's door to declared rows. Implemented on Postgres and in memory, under one contract suite.
  *

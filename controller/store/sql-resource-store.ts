@@ -15,6 +15,7 @@ import { readViewsByKey } from './queries/read-views-by-key.ts';
 import { readViewsByUid } from './queries/read-views-by-uid.ts';
 import { writeDecision } from './queries/write-decision.ts';
 import { toView } from './resource-columns.ts';
+import { scopeText } from './resource-store.ts';
 import type {
   FeedChange,
   ListPage,
@@ -75,8 +76,7 @@ function createMutations(options: SqlResourceStoreOptions): Batches<MutationInpu
 }
 
 /** Of one scope and one workspace: a transaction sees the rows of one. */
-const laneOf = ({ scope, workspace }: MutationInput): string =>
-  `${scope === 'platform' ? '' : scope.workspace}/${workspace}`;
+const laneOf = ({ scope, workspace }: MutationInput): string => `${scopeText(scope)}/${workspace}`;
 
 function createWrites(options: SqlResourceStoreOptions): Pick<ResourceStore, 'mutate' | 'decide'> {
   // Each login has its own pool, and so its own places: a crowd of tenants does not hold up the platform's keys.
