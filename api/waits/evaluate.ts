@@ -81,9 +81,11 @@ function presentResult(one: Fixed, view: ResourceView, until: string): Evaluated
 const projected = new WeakMap<ResourceView, readonly Condition[]>();
 
 function conditionsOf(view: ResourceView): readonly Condition[] {
-  const known = projected.get(view) ?? projectConditions(view);
-  projected.set(view, known);
-  return known;
+  const known = projected.get(view);
+  if (known !== undefined) return known;
+  const conditions = projectConditions(view);
+  projected.set(view, conditions);
+  return conditions;
 }
 
 /** Whether a condition is about the generation waited for, or a later one, and not overtaken by an edit. */
