@@ -1,3 +1,4 @@
+import { deleteBrake } from './brake.ts';
 import { contradiction } from './contradiction.ts';
 import { crashEverywhere } from './crash-everywhere.ts';
 import { flakyReads, laggyProvider, missedEvents, missedOne, staleReads } from './histories.ts';
@@ -31,6 +32,7 @@ export const suites: readonly Suite[] = [
   once,
   outage,
   falseEmpty,
+  deleteBrake,
   cannotKnow,
   contradiction,
   liveness,
