@@ -40,7 +40,7 @@ export function openReads(resources: OpenReads): OpenReads {
   return {
     changes: (scope, input) => resources.changes(open(scope), input),
     list: (scope, query) => resources.list(open(scope), query),
-    getByKeys: (scope, workspace, keys) => resources.getByKeys(open(scope), workspace, keys),
-    getByUid: (scope, workspace, uids) => resources.getByUid(open(scope), workspace, uids),
+    getByKeys: (scope, ...query) => resources.getByKeys(open(scope), ...query),
+    getByUid: (scope, ...query) => resources.getByUid(open(scope), ...query),
   };
 }

@@ -73,7 +73,7 @@ export function createSharedLooks<T>({ textOf, read }: SharedLooksInput<T>): Sha
   };
 }
 
-/** Rows for the first look of waits, by what they are asked for. */
+/** Rows for the first look of waits, by what they are asked for: bare, as a wait only tells how they stand. */
 export interface RowLooks {
   readonly byKey: SharedLooks<ResourceKey>;
   readonly byUid: SharedLooks<string>;
@@ -84,11 +84,11 @@ export function createRowLooks(resources: Pick<ResourceStore, 'getByKeys' | 'get
   return {
     byKey: createSharedLooks({
       textOf: keyText,
-      read: (scope, workspace, keys) => lane.run(workspace, () => resources.getByKeys(scope, workspace, keys)),
+      read: (scope, workspace, keys) => lane.run(workspace, () => resources.getByKeys(scope, workspace, keys, 'bare')),
     }),
     byUid: createSharedLooks({
       textOf: (uid) => uid,
-      read: (scope, workspace, uids) => lane.run(workspace, () => resources.getByUid(scope, workspace, uids)),
+      read: (scope, workspace, uids) => lane.run(workspace, () => resources.getByUid(scope, workspace, uids, 'bare')),
     }),
   };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Clock } from '#controller/clock.ts';
-import type { ChangePage, Scope } from '#controller/store/resource-store.ts';
+import type { ChangePage, ChangesQuery, Scope } from '#controller/store/resource-store.ts';
 import { createFeed } from '#controller/watch/feed.ts';
 import type { ResourceView } from '#resources/resource.ts';
 import { shardOf } from '#resources/shard.ts';
@@ -55,6 +55,7 @@ function memoryRows() {
   const rows = new Map<string, ResourceView>();
   const versions = new Map<number, number>();
   const reads: Reads = { changes: [], byUid: [] };
+  const hows: ('bare' | undefined)[] = [];
   const state = { gate: Promise.resolve(), failure: null as Error | null };
   const write = (uid: string, workspace: string, ready: boolean): void => {
     const shard = shardOf(workspace);
@@ -83,8 +84,9 @@ function memoryRows() {
     rows.set(uid, { row, work: null, owner: null });
   };
   const store = {
-    async changes(_scope: Scope, { workspace, afterVersion }: { workspace: string; afterVersion: number }) {
+    async changes(_scope: Scope, { workspace, afterVersion, how }: ChangesQuery) {
       reads.changes.push({ workspace, afterVersion });
+      hows.push(how);
       const found = [...rows.values()].filter(({ row }) => row.workspace === workspace && row.version > afterVersion);
       const page: ChangePage = {
         changes: found.map((view) => ({ type: 'row', version: view.row.version, view })),
@@ -96,12 +98,13 @@ function memoryRows() {
       if (state.failure !== null) throw state.failure;
       return page;
     },
-    async getByUid(_scope: Scope, _workspace: string, uids: readonly string[]) {
+    async getByUid(_scope: Scope, _workspace: string, uids: readonly string[], how?: 'bare') {
       reads.byUid.push([...uids]);
+      hows.push(how);
       return uids.flatMap((uid) => rows.get(uid) ?? []);
     },
   };
-  return { rows, write, reads, store, state };
+  return { rows, write, reads, hows, store, state };
 }
 
 function setUp() {
@@ -179,6 +182,19 @@ describe('parked waits', () => {
       cursor: 'a',
       results: [{ uid: 'a', met: true }],
     });
+  });
+
+  it('read of rows how they stand and nothing else: again and again, specs would be megabytes', async () => {
+    const { write, park, moved, elapse, hows } = setUp();
+    write('a', 'acme', false);
+    const wait = park('a');
+    await elapse(100);
+    write('a', 'acme', true);
+    moved();
+    await elapse(100);
+    expect(wait.outcome()).toEqual(['met']);
+    expect(hows.length).toBeGreaterThanOrEqual(3);
+    expect(new Set(hows)).toEqual(new Set(['bare']));
   });
 
   it('hear what changed between the rows that were found and their parking, without any signal (P1)', async () => {

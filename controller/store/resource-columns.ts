@@ -10,9 +10,18 @@ export const resourceColumns = `
   r.status, r.conditions, r.observed_generation, r.outputs_digest, r.deleted_at, r.deletion_policy, r.undo_until,
   r.finalizing_at, r.created_by, r.created_at, r.updated_at`;
 
+const joinedColumns = 'w.attempts, w.due_at, w.verified_at, o.kind as owner_kind, o.name as owner_name';
+
 /** Columns of a view, and `viewJoins` behind `from resources r`. */
 export const viewColumns = `${resourceColumns},
-  w.attempts, w.due_at, w.verified_at, o.kind as owner_kind, o.name as owner_name`;
+  ${joinedColumns}`;
+
+/** The same, with nothing in what may be heavy: for who only wants to know how rows stand. */
+export const bareViewColumns = `${['labels', 'annotations', 'spec', 'status'].reduce(
+  (columns, name) => columns.replace(`r.${name},`, `'{}'::jsonb as ${name},`),
+  resourceColumns,
+)},
+  ${joinedColumns}`;
 
 /**
  * What the projection joins from elsewhere: lateral, so that each of a bounded number of rows costs two index probes. As plain joins they

@@ -7,6 +7,9 @@ import { listEverywhere } from './queries/list-everywhere.ts';
 import { listUnknowns } from './queries/list-unknowns.ts';
 import { listWorkspace } from './queries/list-workspace.ts';
 import { lockShard } from './queries/lock-shard.ts';
+import { readBareByKey } from './queries/read-bare-by-key.ts';
+import { readBareByUid } from './queries/read-bare-by-uid.ts';
+import { readBareChanges } from './queries/read-bare-changes.ts';
 import { readChanges, type ChangeColumns } from './queries/read-changes.ts';
 import { readChildren } from './queries/read-children.ts';
 import { readPasses, toPass } from './queries/read-passes.ts';
@@ -116,20 +119,21 @@ function createReads(pools: ScopedPools): Reads {
       });
       return rows[0] === undefined ? null : toView(rows[0]);
     },
-    async getByKeys(scope, workspace, keys) {
+    async getByKeys(scope, workspace, keys, how) {
+      const read = how === 'bare' ? readBareByKey : readViewsByKey;
       const [kinds, names] = [keys.map((key) => key.kind), keys.map((key) => key.name)];
       const workspaces = keys.map(() => workspace);
       const rows = await readAs(pools, scope, {
         name: 'get_by_keys',
-        query: (runner) => readViewsByKey(runner, shardOf(workspace), workspaces, kinds, names),
+        query: (runner) => read(runner, shardOf(workspace), workspaces, kinds, names),
       });
       return rows.map(toView);
     },
-    async getByUid(scope, workspace, uids) {
-      const query = { name: 'get_by_uid' } as const;
+    async getByUid(scope, workspace, uids, how) {
+      const read = how === 'bare' ? readBareByUid : readViewsByUid;
       const rows = await readAs(pools, scope, {
-        ...query,
-        query: (runner) => readViewsByUid(runner, shardOf(workspace), workspace, uids),
+        name: 'get_by_uid',
+        query: (runner) => read(runner, shardOf(workspace), workspace, uids),
       });
       return rows.map(toView);
     },
@@ -141,10 +145,11 @@ function createReads(pools: ScopedPools): Reads {
       });
       return rows[0]?.rows ?? 0;
     },
-    async changes(scope, { workspace, afterVersion, limit }) {
+    async changes(scope, { workspace, afterVersion, limit, how }) {
+      const read = how === 'bare' ? readBareChanges : readChanges;
       const rows = await readAs(pools, scope, {
         name: 'changes',
-        query: (runner) => readChanges(runner, shardOf(workspace), workspace, afterVersion, limit),
+        query: (runner) => read(runner, shardOf(workspace), workspace, afterVersion, limit),
       });
       const changes = rows.flatMap((row) => toChange(row, workspace));
       const { shard_version: version = 0, trimmed_through: trimmedThrough = 0 } = rows[0] ?? {};

@@ -14,7 +14,7 @@ import { shardOf } from '#resources/shard.ts';
  */
 export interface Feed {
   /** What changed in a workspace after a version, at most one page of it. */
-  read(scope: Scope, workspace: string, afterVersion: number): Promise<ChangePage>;
+  read(scope: Scope, workspace: string, afterVersion: number, how?: 'bare'): Promise<ChangePage>;
   /** Where to stand before a read, so that no signal after it is missed. */
   place(workspaces: readonly string[]): Place;
   /** Hears which shards may have changed; null: all. For those who keep a place of their own. */
@@ -44,10 +44,11 @@ export function createFeed(deps: FeedDeps): Feed {
   const deaf: (() => void)[] = [seen.stop];
 
   return {
-    read: (scope, workspace, afterVersion) =>
-      share(JSON.stringify([scope, workspace, afterVersion]), () =>
-        store.changes(scope, { workspace, afterVersion, limit: options.changesPageMax }),
-      ),
+    read: (scope, workspace, afterVersion, how) =>
+      share(JSON.stringify([scope, workspace, afterVersion, how]), () => {
+        const query = { workspace, afterVersion, limit: options.changesPageMax };
+        return store.changes(scope, how === undefined ? query : { ...query, how });
+      }),
     onMoved: (listener) => void deaf.push(deps.signals.onSignal(listener)),
     place(workspaces) {
       const shards = [...new Set(workspaces.map(shardOf))];

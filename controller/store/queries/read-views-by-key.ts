@@ -1,5 +1,6 @@
-import { viewColumns, viewJoins, type ViewColumns } from '#controller/store/resource-columns.ts';
+import { viewColumns, type ViewColumns } from '#controller/store/resource-columns.ts';
 import { statement } from '#controller/store/statement.ts';
+import { viewsByKeyText } from './read-views-text.ts';
 
 /** Rows of one shard by key; missing ones are left out. The three arrays are parallel. */
 export const readViewsByKey = statement<
@@ -8,12 +9,5 @@ export const readViewsByKey = statement<
 >({
   name: 'read_views_by_key',
   repeatable: true,
-  text: `
-select ${viewColumns}
-from unnest($2::text[], $3::text[], $4::text[]) as k(workspace, kind, name)
-cross join lateral (
-  select * from resources r
-  where r.shard = $1::smallint and r.workspace = k.workspace and r.kind = k.kind and r.name = k.name limit 1
-) r
-${viewJoins('$1::smallint')}`,
+  text: viewsByKeyText(viewColumns),
 });

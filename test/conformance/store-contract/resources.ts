@@ -244,6 +244,20 @@ export function resourceContract(makeStores: MakeStores): void {
       expect(named).toEqual([await stores().resources.get(scope, keyOf('child'))]);
     });
 
+    test('that are bare say how rows stand, without what may be heavy', async () => {
+      const heavy = { labels: { a: 'b' }, annotations: { c: 'd' }, spec: { text: 'x'.repeat(1_000) } };
+      const uid = await declare(stores(), 'heavy', heavy);
+      const { resources } = stores();
+      const [whole] = await resources.getByUid(scope, workspace, [uid]);
+      if (whole === undefined) throw new Error('no row');
+      const bare = { ...whole, row: { ...whole.row, labels: {}, annotations: {}, spec: {}, status: {} } };
+      expect(await resources.getByUid(scope, workspace, [uid], 'bare')).toEqual([bare]);
+      expect(await resources.getByKeys(scope, workspace, [keyOf('heavy')], 'bare')).toEqual([bare]);
+      const page = await resources.changes(scope, { workspace, afterVersion: 0, limit: 10, how: 'bare' });
+      expect(page.changes).toEqual([{ type: 'row', version: whole.row.version, view: bare }]);
+      expect(whole.row.spec).toEqual(heavy.spec);
+    });
+
     test('list in the order workspace, kind, name, page by page', async () => {
       for (const name of ['c', 'a', 'b']) await declare(stores(), name);
       await declare(stores(), 'z', { key: keyOf('z', 'App') });

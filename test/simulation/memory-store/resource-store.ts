@@ -10,7 +10,7 @@ import type {
   UnknownIntent,
 } from '#controller/store/resource-store.ts';
 import type { Intent } from '#controller/contract.ts';
-import type { ResourceKey, ResourceRow } from '#resources/resource.ts';
+import type { ResourceKey, ResourceRow, ResourceView } from '#resources/resource.ts';
 import { projectConditions } from '#resources/conditions.ts';
 import { shardOf } from '#resources/shard.ts';
 import { topic } from '#resources/topic.ts';
@@ -84,16 +84,16 @@ function createReadMethods(db: MemoryDatabase): ReadMethods {
       const row = sees(scope, key.workspace) ? rowByKey(tables, key) : undefined;
       return row === undefined ? null : viewOf(tables, row);
     },
-    async getByKeys(scope, workspace, keys) {
+    async getByKeys(scope, workspace, keys, how) {
       const tables = tablesOf(workspace);
       const named = keys.map((key) => rowByKey(tables, { ...key, workspace })).filter((row) => row !== undefined);
-      return sees(scope, workspace) ? named.map((row) => viewOf(tables, row)) : [];
+      return sees(scope, workspace) ? named.map((row) => asAsked(viewOf(tables, row), how)) : [];
     },
-    async getByUid(scope, workspace, uids) {
+    async getByUid(scope, workspace, uids, how) {
       const tables = tablesOf(workspace);
       const rows = uids.map((uid) => tables.rows.get(uid)).filter((row) => row !== undefined);
       const visible = rows.filter((row) => row.workspace === workspace && sees(scope, workspace));
-      return visible.map((row) => viewOf(tables, row));
+      return visible.map((row) => asAsked(viewOf(tables, row), how));
     },
     async list(scope, query) {
       return list(db, scope, query);
@@ -102,8 +102,14 @@ function createReadMethods(db: MemoryDatabase): ReadMethods {
       if (!sees(scope, workspace)) return 0;
       return [...tablesOf(workspace).rows.values()].filter((row) => row.workspace === workspace).length;
     },
-    async changes(scope, { workspace, afterVersion, limit }) {
-      return changes(tablesOf(workspace), { workspace, afterVersion, limit, visible: sees(scope, workspace) });
+    async changes(scope, { workspace, afterVersion, limit, how }) {
+      const query = { workspace, afterVersion, limit, visible: sees(scope, workspace) };
+      const page = changes(tablesOf(workspace), query);
+      if (how === undefined) return page;
+      return {
+        ...page,
+        changes: page.changes.map((one) => (one.type === 'row' ? { ...one, view: asAsked(one.view, how) } : one)),
+      };
     },
     async children(scope, { workspace, uid }) {
       const tables = tablesOf(workspace);
@@ -112,6 +118,12 @@ function createReadMethods(db: MemoryDatabase): ReadMethods {
       return rows.map((row) => viewOf(tables, row));
     },
   };
+}
+
+/** Bare: without what may be heavy. */
+function asAsked(view: ResourceView, how: 'bare' | undefined): ResourceView {
+  if (how === undefined) return view;
+  return { ...view, row: { ...view.row, labels: {}, annotations: {}, spec: {}, status: {} } };
 }
 
 function list(db: MemoryDatabase, scope: Scope, query: ListQuery): ListPage {
