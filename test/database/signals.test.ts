@@ -1,7 +1,7 @@
-import { connect as connectSocket, createServer, type Socket } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock, systemRng, type Clock } from '#controller/clock.ts';
 import { createSqlSignals } from '#controller/store/signals.ts';
+import { cutProxy } from '#test/support/cut-proxy.ts';
 import { createDatabase, type TestDatabase } from '#test/support/postgres.ts';
 
 let db: TestDatabase;
@@ -63,7 +63,7 @@ test('a killed session is replaced, and listeners hear that everything may have 
 });
 
 test('a half-open session is noticed within 15 s', async () => {
-  await using proxy = await blackHoleProxy(db.directUrlOf('vibn_api'));
+  await using proxy = await cutProxy(db.directUrlOf('vibn_api'));
   // Time runs 50 times as fast; the sockets do not.
   const start = systemClock.monotonic();
   const fast: Clock = {
@@ -76,44 +76,8 @@ test('a half-open session is noticed within 15 s', async () => {
   await one.next((shards) => shards === null);
   const again = one.next((shards) => shards === null);
   const holed = fast.monotonic();
-  proxy.swallow();
+  proxy.blackHole();
   await again;
   expect(fast.monotonic() - holed).toBeLessThan(15_000);
   await one.end();
 });
-
-/** Passes bytes on until told to swallow those of the connections open then; later ones pass again. */
-async function blackHoleProxy(target: string): Promise<AsyncDisposable & { url: string; swallow(): void }> {
-  const url = new URL(target);
-  const [host, port] = [url.hostname, Number(url.port)];
-  const pairs = new Set<{ client: Socket; server: Socket }>();
-  const proxy = createServer((client) => {
-    const server = connectSocket(port, host);
-    client.pipe(server);
-    server.pipe(client);
-    for (const socket of [client, server]) socket.on('error', () => undefined);
-    pairs.add({ client, server });
-  });
-  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
-  const address = proxy.address();
-  if (typeof address !== 'object' || address === null) throw new Error('no port');
-  url.port = String(address.port);
-  return {
-    url: url.toString(),
-    swallow: () => {
-      for (const { client, server } of pairs) {
-        client.unpipe(server);
-        server.unpipe(client);
-        client.resume();
-        server.resume();
-      }
-    },
-    [Symbol.asyncDispose]: async () => {
-      for (const { client, server } of pairs) {
-        client.destroy();
-        server.destroy();
-      }
-      await new Promise((resolve) => proxy.close(resolve));
-    },
-  };
-}

@@ -1,4 +1,6 @@
 import { connect, createServer, type Socket } from 'node:net';
+import { fatalMessage } from '#test/support/pooler/messages.ts';
+import { listen } from './listen.ts';
 
 /**
  * What happens to the n-th chunk that clients send, counted over all connections.
@@ -59,13 +61,10 @@ export async function cutProxy(target: string): Promise<CutProxy> {
         return void server.write(bytes);
       }
       server.destroy();
-      client.end(fatalResponse(armed.how.fatal));
+      client.end(fatalMessage(armed.how.fatal, 'cut by the test'));
     });
   });
-  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
-  const address = proxy.address();
-  if (typeof address !== 'object' || address === null) throw new Error('the proxy has no port');
-  url.port = String(address.port);
+  url.port = String(await listen(proxy));
   return {
     url: url.toString(),
     arm: (cut) => {
@@ -84,13 +83,4 @@ export async function cutProxy(target: string): Promise<CutProxy> {
       await new Promise((resolve) => proxy.close(resolve));
     },
   };
-}
-
-/** ErrorResponse of Postgres's protocol 3, severity FATAL. */
-function fatalResponse(code: string): Buffer {
-  const fields = Buffer.from(`SFATAL\0VFATAL\0C${code}\0Mcut by the test\0\0`);
-  const head = Buffer.alloc(5);
-  head.write('E');
-  head.writeInt32BE(fields.length + 4, 1);
-  return Buffer.concat([head, fields]);
 }

@@ -1,5 +1,6 @@
 import { connect, createServer, type Socket } from 'node:net';
 import { cutMessages, fatalMessage, messageOf, stringAt } from '#test/support/pooler/messages.ts';
+import { listen } from './listen.ts';
 
 /**
  * What befalls one execution of a statement. `error`: the server itself refuses it with this SQLSTATE, so that the transaction around it is
@@ -32,11 +33,9 @@ export async function statementProxy(target: string): Promise<StatementProxy> {
     }
     carry(client, server, (name) => proxy.decide(name));
   });
-  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
-  const address = listener.address();
-  if (typeof address !== 'object' || address === null) throw new Error('the proxy has no port');
+  const ownPort = await listen(listener);
   const proxy: StatementProxy = {
-    port: address.port,
+    port: ownPort,
     decide: () => null,
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();

@@ -4,6 +4,7 @@
  * statements are kept for the client, LISTEN and SET are not; other startup parameters than PgBouncer's are refused.
  */
 import { createServer, type Socket } from 'node:net';
+import { listen } from '#test/support/listen.ts';
 import { batchingWriter, cutMessages, fatalMessage, int32, messageOf, readyMessage } from './messages.ts';
 import { createPool, type Pool } from './pool.ts';
 import { createPreparedRegistry } from './prepared.ts';
@@ -53,11 +54,9 @@ export async function openSwappingPooler(options: SwappingPoolerOptions): Promis
     socket.on('close', () => clients.delete(socket));
     greet(socket, poolOf);
   });
-  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
-  const address = listener.address();
-  if (typeof address !== 'object' || address === null) throw new Error('the pooler has no port');
+  const ownPort = await listen(listener);
   return {
-    port: address.port,
+    port: ownPort,
     [Symbol.asyncDispose]: async () => {
       for (const socket of clients) socket.destroy();
       for (const pool of pools.values()) pool.end();

@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { machineMs } from '#hack/role-process.ts';
+import { listen } from '#test/support/listen.ts';
 
 /**
  * A provider of two things, over HTTP, for workers that are processes of their own: crates, whose names are unique and whose changes are
@@ -89,11 +90,9 @@ export async function startDepot(): Promise<Depot> {
   const server = createServer((request, response) => {
     handle(request, response).catch(() => response.destroy());
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  if (typeof address !== 'object' || address === null) throw new Error('the depot has no port');
+  const port = await listen(server);
   const depot: Depot = {
-    url: `http://127.0.0.1:${address.port}`,
+    url: `http://127.0.0.1:${port}`,
     crates: state.crates,
     parcels: state.parcels,
     calls,

@@ -1,4 +1,5 @@
 import { connect, createServer, type Socket } from 'node:net';
+import { listen } from '#test/support/listen.ts';
 
 /** A stable address before a server that moves, is away, or falls silent. */
 export interface Switchboard extends AsyncDisposable {
@@ -44,10 +45,7 @@ export async function openSwitchboard(target: number): Promise<Switchboard> {
     });
     line.server.on('data', (bytes) => (line.holed ? undefined : line.client.write(bytes)));
   });
-  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
-  const address = listener.address();
-  if (typeof address !== 'object' || address === null) throw new Error('the switchboard has no port');
-  const { port } = address;
+  const port = await listen(listener);
   return {
     port,
     through: (url) => Object.assign(new URL(url), { port: String(port) }).toString(),
