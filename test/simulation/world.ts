@@ -14,7 +14,7 @@ import { createLetterReconciler } from '#test/simulation/kinds/letter.ts';
 import { createLinkReconciler } from '#test/simulation/kinds/link.ts';
 import { createTinyClient } from '#test/simulation/kinds/tiny-client.ts';
 import { createTokenReconciler } from '#test/simulation/kinds/token.ts';
-import { bucketScenario, objectDeletionScenario, publicBucketScenario } from '#test/simulation/scenarios/bucket.ts';
+import * as buckets from '#test/simulation/scenarios/bucket.ts';
 import type { Scenario } from '#test/simulation/scenarios/scenario.ts';
 import { keyOf } from '#test/simulation/scenarios/scenario.ts';
 import { tinyScenarios, workspaceKey } from '#test/simulation/scenarios/tiny.ts';
@@ -63,9 +63,10 @@ export interface WorldOptions {
 /** All scenarios; a registered kind without one is an error of the suites. */
 export const scenarios: readonly Scenario[] = [
   ...tinyScenarios,
-  bucketScenario,
-  publicBucketScenario,
-  objectDeletionScenario,
+  buckets.bucketScenario,
+  buckets.publicBucketScenario,
+  buckets.fullBucketScenario,
+  buckets.objectDeletionScenario,
 ];
 
 /** Needed by every scenario; not simulated by itself, since nothing outside exists of it. */

@@ -198,6 +198,30 @@ export const publicBucketScenario: Scenario = {
   foreign: null,
 };
 
+function put(clouds: Clouds, bucket: string, name: string): void {
+  const path = `/upload/storage/v1/b/${bucket}/o?uploadType=media&name=${name}`;
+  ask(clouds, { method: 'POST', path, body: { text: 'x' } });
+}
+
+/** A bucket that holds objects, an older version of one among them, and is emptied when it is deleted. */
+export const fullBucketScenario: Scenario = {
+  ...common,
+  title: 'Bucket, full',
+  sample: { versioning: true, emptyBeforeDelete: true },
+  update: { versioning: true, emptyBeforeDelete: true, storageClass: 'NEARLINE' },
+  drifts: [],
+  unmanaged: [],
+  foreign: null,
+  destroy: null,
+  data: {
+    fill: (clouds, row) => ['a.txt', 'a.txt', 'b.txt'].forEach((name) => put(clouds, nameOf(row), name)),
+    count(clouds, row) {
+      const listed = ask(clouds, { method: 'GET', path: `/b/${nameOf(row)}/o?versions=true` });
+      return (listed as { items?: readonly unknown[] } | null)?.items?.length ?? 0;
+    },
+  },
+};
+
 const doomed = { bucket: externalBucketName(workspaceName, 'files'), name: 'doomed.txt' };
 const doomedAt = (clouds: Clouds): unknown =>
   ask(clouds, { method: 'GET', path: `/b/${doomed.bucket}/o/${doomed.name}` });
@@ -208,8 +232,7 @@ export const objectDeletionScenario: Scenario = {
   title: 'ObjectDeletion',
   needs: [{ key: keyOf('Bucket', 'files'), spec: {} }],
   plant(clouds) {
-    const path = `/upload/storage/v1/b/${doomed.bucket}/o?uploadType=media&name=${doomed.name}`;
-    ask(clouds, { method: 'POST', path, body: { text: 'x' } });
+    put(clouds, doomed.bucket, doomed.name);
     if (doomedAt(clouds) === null) throw new Error('the object could not be planted');
   },
   sample: { bucket: 'files', name: doomed.name },

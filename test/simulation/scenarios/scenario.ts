@@ -17,6 +17,8 @@ export interface Scenario {
   readonly sample: JsonObject;
   /** The whole spec after an edit; null: the kind takes none. */
   readonly update: JsonObject | null;
+  /** Puts data into the row's object, and counts what is there of it. */
+  readonly data?: { fill(clouds: Clouds, row: Named): void; count(clouds: Clouds, row: Named): number };
   /** Objects at the provider that bear the row's mark. */
   objects(clouds: Clouds, row: Named): number;
   /** Whether the world is as the spec says. */

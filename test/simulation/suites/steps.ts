@@ -49,6 +49,7 @@ export async function begin(input: BeginInput): Promise<Begun> {
   await create();
   if (!(await world.until(converged, withinMs))) throw new Error(`before: ${describeRow(agent, key)}`);
   const row = rowAt(world, key);
+  scenario.data?.fill(clouds, row);
   switch (operation) {
     case 'update':
       return { world, act: async () => void (await agent.apply(key, scenario.update ?? {})), isDone: converged };

@@ -35,6 +35,8 @@ async function runCase({ seed, scenario, n }: { seed: number; scenario: Scenario
     const row = rowAt(world, key);
     const before = countMutations(world);
     const objects = scenario.objects(clouds, row);
+    const data = scenario.data?.count(clouds, row);
+    if (data === 0) throw new Error('nothing is there to be destroyed');
     await act();
     await world.until(() => world.effects().length >= n, withinMs);
     const answer = await agent.undelete(key).then(
@@ -55,10 +57,12 @@ async function runCase({ seed, scenario, n }: { seed: number; scenario: Scenario
     // A parent gives its children up before the point of no return of its own; they come back.
     const isParent = scenario.kind === 'Fleet';
     if (!isParent && scenario.objects(clouds, row) !== objects) throw new Error('answered OK, and the object was gone');
+    if (scenario.data?.count(clouds, row) !== data) throw new Error('answered OK, and data was gone');
     if (!(await world.until(() => isConverged(world, scenario, key), withinMs)))
       throw new Error(`O1: ${describeRow(agent, key)}`);
     await world.run(120_000);
     if (!isParent && countMutations(world) !== before) throw new Error('answered OK, and something was changed');
+    if (scenario.data?.count(clouds, row) !== data) throw new Error('answered OK, and data went afterwards');
     if (agent.row(key)?.uid !== row.uid) throw new Error('the row is another one');
     return world;
   } finally {
