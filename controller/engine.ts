@@ -106,8 +106,9 @@ export function createEngine(input: EngineInput): Engine {
         holder,
         leaseMs: options.engine.leaseMs,
         kinds: known,
-        onUsable: (provider, account) =>
+        onThawed: (provider, account) =>
           firing.fire(topic.provider(provider, account), wakeRate(provider, options.gateway)),
+        onClosed: () => firing.carryOn(),
         onProbe: (claim, sentAt) => {
           // Claimed while we stop: its lease lapses, and another replica probes.
           if (wake.isStopped()) return;

@@ -37,13 +37,20 @@ export interface CredentialDigest {
 }
 
 export interface Firing extends Service {
-  /** Wakes the listeners of a topic in all shards, at most `ratePerSecond` of them a second. Asked again meanwhile, it begins anew. */
+  /**
+   * Wakes the listeners of a topic in all shards, `ratePerSecond` of them a second; what is beyond the first 500 of a shard goes on by
+   * itself at the same rate, beside the next shards. Asked again on its way, it goes on, and once round.
+   */
   fire(name: Topic, ratePerSecond: number): void;
+  /** Something was asked for in the store: looks at once. */
+  carryOn(): void;
 }
 
 /**
  * Fires topics shard by shard. What is on its way is in the store, so that any replica goes on with it: this one asks, takes one shard of
- * a topic at a time, and moves it on. The due times inside a shard, and the shards, are spread by the account's rate.
+ * a topic at a time, and moves it on. The due times inside a shard, and the shards, are spread by the account's rate. A shard with more than
+ * 500 listeners would hold up all after it: its rest is drained beside them, so the rate is that of each such shard; the account's tokens
+ * keep it over all.
  */
 export function createFiring({ engine, clock, log, metrics, options }: TaskInput): Firing {
   /** Not yet in the store. */
@@ -75,6 +82,7 @@ export function createFiring({ engine, clock, log, metrics, options }: TaskInput
       asks.set(name, ratePerSecond);
       loop.kick();
     },
+    carryOn: () => loop.kick(),
   };
 }
 
@@ -92,27 +100,31 @@ export function createDrain({ engine, clock, log, metrics, options }: TaskInput)
 }
 
 export interface AnnounceInput extends TaskInput {
-  readonly firing: Pick<Firing, 'fire'>;
+  readonly firing: Pick<Firing, 'carryOn'>;
   readonly buildId: string;
   readonly credentials: readonly CredentialDigest[];
-  /** Rows a second that may be woken by a new build. */
+  /** Rows a second that may be woken by a new build or credential. */
   readonly ratePerSecond: number;
 }
 
 /**
- * Registers this build and these credentials, and fires `engine` and `credential:…` for what was not known: rows that stalled on a bug
- * or on a refused credential look again. Tried until the store answers, beside everything else.
+ * Registers this build and these credentials, with which `engine` and `credential:…` are asked to be fired for what was not known: rows
+ * that stalled on a bug or on a refused credential look again. Tried until the store answers, beside everything else.
  */
 export function createAnnouncement(input: AnnounceInput): Service {
   const { engine, providers, clock, log, metrics, options, firing, buildId, credentials, ratePerSecond } = input;
+  const announced = (name: Topic): void => {
+    log.info({ topic: name }, 'Topic is fired in all shards');
+    firing.carryOn();
+  };
   const left: (() => Promise<void>)[] = [
     async () => {
-      if (await engine.registerEngine(buildId, ratePerSecond)) firing.fire(topic.engine, ratePerSecond);
+      if (await engine.registerEngine(buildId, ratePerSecond)) announced(topic.engine);
     },
     ...credentials.map((credential) => async () => {
       const { provider, account } = credential;
       if (!(await providers.registerCredential({ ...credential, wakePerSecond: ratePerSecond }))) return;
-      firing.fire(topic.credential(provider, account), ratePerSecond);
+      announced(topic.credential(provider, account));
     }),
   ];
   const step = async (): Promise<number | null> => {

@@ -66,13 +66,13 @@ describe('the breaker', () => {
     expect(await world.gateway.call(request({ options: { account: 'p2' } }))).toBe('reply');
   });
 
-  it('lets a probe through; its success closes the breaker and says that the account is usable', async () => {
+  it('lets a probe through; its success closes the breaker and says so', async () => {
     const world = build();
     await world.start();
     await fail(world, 'unavailable', 5);
     expect(await world.gateway.call(request({ probe: true }))).toBe('reply');
     await settled();
-    expect(world.usable).toEqual(['gcs/p1']);
+    expect([world.closed, world.thawed]).toEqual([['gcs/p1'], []]);
     expect(await world.gateway.call(request())).toBe('reply');
     await world.gateway.stop();
   });
@@ -138,7 +138,7 @@ describe('the breaker', () => {
 });
 
 describe('a freeze', () => {
-  it('stops mutations and never observation; its end makes the account usable', async () => {
+  it('stops mutations and never observation; its end is told', async () => {
     const world = build();
     await world.providers.freeze({ ...account, by: 'sre', why: 'storm', forMs: 10_000 });
     await world.start();
@@ -150,7 +150,7 @@ describe('a freeze', () => {
     expect(await world.gateway.call(request())).toBe('reply');
     await world.clock.advance(11_000);
     expect(await world.gateway.call(request({ options: { mutating: true } }))).toBe('reply');
-    expect(world.usable).toEqual(['gcs/p1']);
+    expect([world.closed, world.thawed]).toEqual([[], ['gcs/p1']]);
     await world.gateway.stop();
   });
 
@@ -171,7 +171,7 @@ describe('a freeze', () => {
     },
   );
 
-  it('that was seen by a report only, and ended before the next refresh, makes the account usable too', async () => {
+  it('that was seen by a report only, and ended before the next refresh, is told too', async () => {
     const world = build();
     await world.start();
     await fail(world, 'unavailable', 1);
@@ -180,7 +180,7 @@ describe('a freeze', () => {
     expect(world.gateway.state('gcs', 'p1').frozen).not.toBeNull();
     await world.providers.thaw(account);
     await world.clock.advance(1_000);
-    expect(world.usable).toEqual(['gcs/p1']);
+    expect([world.closed, world.thawed]).toEqual([[], ['gcs/p1']]);
   });
 
   it('refuses with Frozen, which names nobody else', () => {

@@ -59,16 +59,19 @@ const beforeSendMax = 3;
 export function createGateway(input: GatewayInput): RunningGateway {
   const { providers, store, clock, options, log, metrics } = input;
   let handlers: GatewayHandlers | undefined;
-  const usable = (name: AccountName): void => handlers?.onUsable(name.provider, name.account);
   const states = createAccountStates(input);
-  const breaker = createBreaker({ ...input, states, onClosed: usable });
+  const breaker = createBreaker({
+    ...input,
+    states,
+    onClosed: ({ provider, account }) => handlers?.onClosed(provider, account),
+  });
   const probes = createProbes({ ...input, states });
   const call = createCall({ ...input, states, send: createSender({ ...input, breaker }), look: () => look() });
 
   const refresh = async (): Promise<void> => {
     for (const row of await providers.providers()) states.remember(row);
     if (store !== undefined && states.wantsTime()) states.learnTime((await store.readRows(platformShard, [])).now);
-    for (const name of states.thawed()) usable(name);
+    for (const { provider, account } of states.thawed()) handlers?.onThawed(provider, account);
   };
   let looking: Promise<void> | null = null;
   let lookedAt = -Infinity;

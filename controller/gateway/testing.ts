@@ -23,7 +23,8 @@ export function build(gatewayOptions: NonNullable<Parameters<typeof createOption
   const metrics = createMetrics();
   const db = createMemoryDatabase({ now: () => clock.now() });
   const probed: number[] = [];
-  const usable: string[] = [];
+  const thawed: string[] = [];
+  const closed: string[] = [];
   const providers = { ...createMemoryProviderStore(db), claimProbe: async () => claim };
   const { gateway: options } = createOptions({ gateway: gatewayOptions });
   const make = () => createGateway({ providers, clock, rng, options, log: silentLogger, metrics });
@@ -40,9 +41,10 @@ export function build(gatewayOptions: NonNullable<Parameters<typeof createOption
       leaseMs: 15_000,
       kinds: [claim.kind],
       onProbe: (_claim, claimSentAt) => void probed.push(claimSentAt),
-      onUsable: (provider, name) => void usable.push(`${provider}/${name}`),
+      onThawed: (provider, name) => void thawed.push(`${provider}/${name}`),
+      onClosed: (provider, name) => void closed.push(`${provider}/${name}`),
     });
-  return { clock, gateway, make, makeSkewed, start, providers, probed, usable, metrics };
+  return { clock, gateway, make, makeSkewed, start, providers, probed, thawed, closed, metrics };
 }
 
 type Change = Partial<Omit<GatewayCall<string>, 'options'>> & { readonly options?: Partial<CallOptions<string>> };

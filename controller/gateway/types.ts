@@ -56,6 +56,8 @@ export interface GatewayHandlers {
   readonly kinds: readonly string[];
   /** A listener of an open breaker was claimed as a probe; its lease counts from `claimSentAt` (monotonic ms). */
   onProbe(claim: Claim, claimSentAt: number): void;
-  /** A breaker closed, or an account thawed: its topic is to be fired. */
-  onUsable(provider: string, account: string): void;
+  /** An account thawed: its topic is to be fired. */
+  onThawed(provider: string, account: string): void;
+  /** A report of this process closed a breaker, and asked for its topic to be fired. */
+  onClosed(provider: string, account: string): void;
 }

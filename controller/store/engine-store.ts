@@ -96,11 +96,11 @@ export interface EngineStore {
 
   /** Fires topics in one shard (engine-side causes: credentials, breaker, builds); `rowMs` between the due times of two rows. Answers rows woken. */
   fire(shard: number, topics: readonly Topic[], rowMs: number): Promise<number>;
-  /** Asks for a topic to be fired in all shards, by whichever replica; asked again, it begins anew. */
+  /** Asks for a topic to be fired in all shards, by whichever replica; asked again on its way, it goes on, and once round from there. */
   askFiring(topic: Topic, ratePerSecond: number): Promise<void>;
   /** Takes the next firing that is due, for leaseMs; or how long until one is (null: there is none). */
   takeFiring(leaseMs: number): Promise<{ readonly firing: FiringRow | null; readonly inMs: number | null }>;
-  /** After it was fired in its shard: the next shard's turn is in waitMs; after the last one it is over. Asked anew meanwhile: nothing. */
+  /** After it was fired in its shard: the next shard's turn is in waitMs; after the last one it is over. Asked anew meanwhile: the same's. */
   moveFiring(firing: FiringRow, waitMs: number): Promise<void>;
   /** Wakes the rest of draining topics of a shard, ≤ `limit` rows. Answers whether more is left. */
   drain(shard: number, limit: number): Promise<boolean>;

@@ -1,4 +1,5 @@
 import { dueShiftMs } from '#controller/store/rows.ts';
+import { shardCount } from '#resources/shard.ts';
 
 /**
  * Common table expressions that several statements share, in the order in which they build on each other. Each statement that
@@ -71,12 +72,16 @@ marks as (
   }
 )`;
 
-/** Asks for what `causes(topic, rate, now)` names to be fired in all shards; asked again, it begins anew. */
+/**
+ * Asks for what `causes(topic, rate, now)` names to be fired in all shards. On its way already, it goes on where and when it would, and once
+ * round from there: begun anew each time, it would never come to the last shards of an account whose breaker opens and closes.
+ */
 export const asksFiring = `
 insert into firings (topic, rate_per_second, next_at)
 select c.topic, c.rate, c.now from causes c
 on conflict (topic) do update set
-  rate_per_second = excluded.rate_per_second, round = firings.round + 1, next_shard = 0, next_at = excluded.next_at
+  rate_per_second = excluded.rate_per_second, round = firings.round + 1,
+  last_shard = (firings.next_shard + ${shardCount - 1}) % ${shardCount}, last_round = firings.round + 1
 returning topic`;
 
 /**

@@ -162,23 +162,52 @@ export function wakeContract(makeStores: MakeStores): void {
       expect((await engine.takeFiring(15_000)).firing).toMatchObject({ shard: 1 });
     });
 
-    test('asked for again on their way begin anew, and end after the last shard', async () => {
+    /** Carries a firing on through so many shards, to its end without a number; answers which. */
+    const carryOn = async (count = Infinity): Promise<number[]> => {
+      const shards: number[] = [];
+      while (shards.length < count) {
+        const { firing } = await stores().engine.takeFiring(15_000);
+        if (firing === null) break;
+        shards.push(firing.shard);
+        await stores().engine.moveFiring(firing, 0);
+      }
+      return shards;
+    };
+    const round = Array.from({ length: 64 }, (_, n) => n);
+
+    test('asked for again on their way go on, and once round from there', async () => {
       const { engine } = stores();
       await engine.askFiring('engine', 50);
-      const first = (await engine.takeFiring(15_000)).firing;
+      expect(await carryOn(5)).toEqual(round.slice(0, 5));
+      const taken = (await engine.takeFiring(15_000)).firing;
       await engine.askFiring('engine', 20);
-      if (first === null) throw new Error('nothing was asked');
-      await engine.moveFiring(first, 0);
-      const shards: number[] = [];
-      for (let n = 0; n < 65; n += 1) {
-        const { firing } = await engine.takeFiring(15_000);
-        if (firing === null) break;
-        expect(firing.ratePerSecond).toBe(20);
-        shards.push(firing.shard);
-        await engine.moveFiring(firing, 0);
-      }
-      expect(shards).toEqual(Array.from({ length: 64 }, (_, n) => n));
+      expect(await engine.takeFiring(15_000)).toMatchObject({ firing: null });
+      if (taken === null) throw new Error('nothing was on its way');
+      await engine.moveFiring(taken, 0);
+      const { firing } = await engine.takeFiring(15_000);
+      expect(firing).toEqual({ topic: 'engine', ratePerSecond: 20, round: 2, shard: 5 });
+      if (firing !== null) await engine.moveFiring(firing, 0);
+      expect(await carryOn()).toEqual([...round.slice(6), ...round.slice(0, 5)]);
       expect(await engine.takeFiring(15_000)).toEqual({ firing: null, inMs: null });
+    });
+
+    test('asked for again and again come to every shard, and end when nobody asks any more', async () => {
+      const shards: number[] = [];
+      for (let n = 0; n < 20; n += 1) {
+        await stores().engine.askFiring('engine', 50);
+        shards.push(...(await carryOn(5)));
+      }
+      expect(shards.slice(0, 64)).toEqual(round);
+      expect(await carryOn()).toHaveLength(64 - 5);
+    });
+
+    test('asked for again wait as long as they would have: the rate is kept', async () => {
+      const { engine } = stores();
+      await engine.askFiring('engine', 50);
+      const { firing } = await engine.takeFiring(15_000);
+      if (firing !== null) await engine.moveFiring(firing, 10_000);
+      await engine.askFiring('engine', 50);
+      expect((await engine.takeFiring(15_000)).inMs).toBeGreaterThan(9_000);
     });
 
     test('with more listeners than a writer wakes leave the rest to be drained', async () => {

@@ -41,7 +41,7 @@ export interface MemoryDatabase {
   readonly slots: Map<string, { readonly holder: string; readonly until: Ms }>;
   readonly windows: Map<string, readonly Ms[]>;
   readonly engines: Set<string>;
-  readonly firings: Map<Topic, FiringRow & { readonly nextAt: Ms }>;
+  readonly firings: Map<Topic, FiringRow & { readonly last: number; readonly nextAt: Ms }>;
   readonly replays: Map<string, MemoryReplay>;
   readonly audit: AuditEntry[];
   /** Requests that were not of rows. */

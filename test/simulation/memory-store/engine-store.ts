@@ -206,10 +206,11 @@ type UpkeepMethods = Pick<
   'fire' | 'askFiring' | 'takeFiring' | 'moveFiring' | 'drain' | 'drainingShards' | 'sweep' | 'registerEngine'
 >;
 
-/** Asks for a topic to be fired in all shards; asked again, it begins anew. */
+/** Asks for a topic to be fired in all shards; asked again, it goes once round. */
 export function askFiring(db: MemoryDatabase, topic: Topic, ratePerSecond: number): void {
-  const round = (db.firings.get(topic)?.round ?? 0) + 1;
-  db.firings.set(topic, { topic, ratePerSecond, round, shard: 0, nextAt: db.now() });
+  const { round, shard, nextAt } = db.firings.get(topic) ?? { round: 0, shard: 0, nextAt: db.now() };
+  const last = (shard + shardCount - 1) % shardCount;
+  db.firings.set(topic, { topic, ratePerSecond, round: round + 1, shard, last, nextAt });
 }
 
 function createUpkeepMethods(db: MemoryDatabase): UpkeepMethods {
@@ -229,16 +230,17 @@ function createUpkeepMethods(db: MemoryDatabase): UpkeepMethods {
       const now = db.now();
       const [next] = [...db.firings.values()].sort((a, b) => a.nextAt - b.nextAt);
       if (next === undefined) return { firing: null, inMs: null };
-      const { nextAt, ...firing } = next;
-      if (nextAt > now) return { firing: null, inMs: nextAt - now };
-      db.firings.set(firing.topic, { ...firing, nextAt: now + leaseMs });
+      if (next.nextAt > now) return { firing: null, inMs: next.nextAt - now };
+      db.firings.set(next.topic, { ...next, nextAt: now + leaseMs });
+      const { nextAt: _nextAt, last: _last, ...firing } = next;
       return { firing, inMs: null };
     },
     async moveFiring({ topic, round, shard }, waitMs) {
       const known = db.firings.get(topic);
-      if (known === undefined || known.round !== round || known.shard !== shard) return;
-      if (shard === shardCount - 1) db.firings.delete(topic);
-      else db.firings.set(topic, { ...known, shard: shard + 1, nextAt: db.now() + waitMs });
+      if (known === undefined || known.shard !== shard) return;
+      const next = known.round === round ? (shard + 1) % shardCount : shard;
+      if (next !== shard && shard === known.last) db.firings.delete(topic);
+      else db.firings.set(topic, { ...known, shard: next, nextAt: db.now() + waitMs });
     },
     async drain(shard, limit) {
       const tables = shardTables(db, shard);
