@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CommitUnknown } from '#controller/store/sql-errors.ts';
 import type { StatementText } from '#controller/store/statement.ts';
+import { platformShard } from '#resources/shard.ts';
 import type { StoreUnderTest } from '#test/conformance/store-contract/fixture.ts';
 import { storeContract } from '#test/conformance/store-contract/store-contract.ts';
 import { askedByApi, createInjector, injections } from '#test/support/injections.ts';
@@ -79,6 +80,13 @@ async function makeStores(): Promise<StoreUnderTest> {
 for (let time = 1; time <= times; time += 1) storeContract(`each statement failing at first, ${time}`, makeStores);
 
 describe('the statements', () => {
+  test('trim dead keys, which the contract has none of', async () => {
+    const { engine } = await makeStores();
+    const ages = { tombstoneMs: 0, passMs: 0, topicMs: 0, doneIntentsKept: 10, batchMax: 10, deadKeyMs: 0 };
+    expect(await engine.sweep(platformShard, ages)).toBe(0);
+    expect(injector.suffered.get('trim_keys')?.size).toBeGreaterThan(0);
+  });
+
   test('have each failed in some way', () => {
     const never = [...statements.keys()].filter((name) => !injector.suffered.has(name) && !askedByApi.has(name));
     expect(never).toEqual([]);
