@@ -1,7 +1,10 @@
 import { expect, it } from 'vitest';
 import { runLoop } from './loop.ts';
 import type { LoopDeps } from './loop.ts';
+import { silentLogger } from './log.ts';
 import { createOptions } from './options.ts';
+import { createWake } from './queue/wake.ts';
+import { createFixedRng, createVirtualClock } from './testing.ts';
 
 it('claims what is noted in the very turn in which the claims before it end', async () => {
   const pending = new Set<number>();
@@ -42,5 +45,49 @@ it('claims what is noted in the very turn in which the claims before it end', as
 
   wakes[2]?.resolve(null);
   answers.forEach((answer) => answer.resolve(null));
+  await loop;
+});
+
+it('claims again soon after a claim that failed, and less and less often while all do: the next poll is far', async () => {
+  const clock = createVirtualClock();
+  const options = createOptions({ engine: { claimsAtOnce: 1, pollMs: 1_000, claimRetryMs: 50 } }).engine;
+  const claimedAt: number[] = [];
+  const pending = new Set<number>();
+  let failing = true;
+  const wake = createWake({
+    store: { dueShards: () => Promise.resolve([]) },
+    signals: { onSignal: () => () => undefined },
+    clock,
+    rng: createFixedRng(),
+    options,
+    log: silentLogger,
+  });
+  const deps = {
+    wake,
+    claimer: {
+      note: (shards: readonly number[]) => shards.forEach((shard) => pending.add(shard)),
+      next: () => {
+        if (pending.size === 0) return Promise.resolve(null);
+        claimedAt.push(clock.monotonic() - started);
+        if (failing) return Promise.reject(new Error('no database'));
+        pending.clear();
+        return Promise.resolve(null);
+      },
+    },
+    finish: { pass: { options, clock, log: silentLogger } },
+  } as unknown as LoopDeps;
+  const started = clock.monotonic();
+  wake.start();
+  const loop = runLoop(deps);
+  await clock.advance(10);
+  wake.poke([1]);
+  await clock.advance(500);
+  // The poll itself looks too, at 1,000.
+  expect(claimedAt).toEqual([10, 60, 160, 360]);
+  await clock.advance(300);
+  failing = false;
+  await clock.advance(1_000);
+  expect(claimedAt).toEqual([10, 60, 160, 360, 760, 1_000]);
+  wake.stop();
   await loop;
 });

@@ -32,7 +32,7 @@ export interface LoopDeps {
 
 /** Runs until the wake is stopped and the claims under way have ended. Passes under way go on. */
 export async function runLoop(deps: LoopDeps): Promise<void> {
-  const lanes: Lanes = { open: 0, noted: 0 };
+  const lanes: Lanes = { open: 0, noted: 0, failures: 0 };
   const claiming = new Set<Promise<void>>();
   for (let shards = await deps.wake.next(); shards !== null; shards = await deps.wake.next()) {
     deps.claimer.note(shards);
@@ -50,6 +50,8 @@ interface Lanes {
   open: number;
   /** How often shards were noted. */
   noted: number;
+  /** Claims that failed one after the other. */
+  failures: number;
 }
 
 /** Claims, one after the other, until nothing is left to claim or no slot to claim it for, and nothing was noted since. Never rejects. */
@@ -63,11 +65,15 @@ async function claimDue(deps: LoopDeps, lanes: Lanes): Promise<void> {
     let noted: number;
     do {
       noted = lanes.noted;
-      while (!wake.isStopped() && (await claimer.next(inFlight, start)) !== null);
+      while (!wake.isStopped() && (await claimer.next(inFlight, start)) !== null) lanes.failures = 0;
       // Between its last answer and this line more may have been noted, for which no other lane was opened.
     } while (noted !== lanes.noted);
   } catch (error) {
-    finish.pass.log.warn({ error }, 'Rows could not be claimed; the next poll tries again');
+    const { log, clock, options } = finish.pass;
+    const retryMs = Math.min(options.claimRetryMs * 2 ** lanes.failures, options.pollMs);
+    lanes.failures += 1;
+    log.warn({ error, retryMs }, 'Rows could not be claimed; tried again soon');
+    clock.after(retryMs, () => wake.poke([]));
   } finally {
     lanes.open -= 1;
   }

@@ -32,6 +32,8 @@ const engine = z.strictObject({
   passMs: ms(60_000, 1_000, 300_000),
   /** An idle worker looks for due work this often even if no wake-up reaches it. */
   pollMs: ms(1_000, 10, 60_000),
+  /** After a claim that failed it is tried again in this time, doubling up to the poll's. */
+  claimRetryMs: ms(50, 1, 10_000),
   settleBatchMax: count(200, 1, 1_000),
   /** A shard's settles are flushed this long after its first one. */
   settleWaitMs: ms(5, 0, 1_000),

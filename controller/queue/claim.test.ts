@@ -90,6 +90,18 @@ describe('a signalled shard', () => {
 });
 
 describe('claim', () => {
+  it('that failed leaves a signalled shard its turn', async () => {
+    const { claimer, asked, state } = createBench({ 1: 99, 2: 99, 7: 1 });
+    claimer.note([1, 2]);
+    claimer.urge([7]);
+    state.failClaim = true;
+    await expect(claimer.next(busy())).rejects.toThrow('no database');
+    state.failClaim = false;
+    await claimer.next(busy());
+    await claimer.next(busy());
+    expect(asked.map(({ shard }) => shard)).toEqual([1, 7]);
+  });
+
   it('asks for no more than there are free slots', async () => {
     const { claimer, asked } = createBench({ 1: 100 });
     claimer.note([1]);

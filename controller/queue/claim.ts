@@ -109,7 +109,8 @@ export function createClaimer(input: ClaimerInput): Claimer {
         const perWorkspaceMax = Math.max(1, half - Math.max(0, ...running));
         // To the end of the line, and out of it before the statement: a shard noted while it runs is looked at again.
         shards.delete(shard);
-        urgedLast = urged.delete(shard);
+        const isUrged = urged.delete(shard);
+        urgedLast = isUrged;
         underWay.set(shard, limit);
         try {
           const batch = await claimShard(input, { shard, limit, perWorkspaceMax });
@@ -119,6 +120,7 @@ export function createClaimer(input: ClaimerInput): Claimer {
           return batch;
         } catch (error) {
           shards.add(shard);
+          if (isUrged) urged.add(shard);
           throw error;
         } finally {
           underWay.delete(shard);
