@@ -66,6 +66,7 @@ export const scenarios: readonly Scenario[] = [
   buckets.bucketScenario,
   buckets.publicBucketScenario,
   buckets.fullBucketScenario,
+  buckets.keptBucketScenario,
   buckets.objectDeletionScenario,
 ];
 

@@ -203,6 +203,14 @@ function put(clouds: Clouds, bucket: string, name: string): void {
   ask(clouds, { method: 'POST', path, body: { text: 'x' } });
 }
 
+const data: NonNullable<Scenario['data']> = {
+  fill: (clouds, row) => ['a.txt', 'a.txt', 'b.txt'].forEach((name) => put(clouds, nameOf(row), name)),
+  count(clouds, row) {
+    const listed = ask(clouds, { method: 'GET', path: `/b/${nameOf(row)}/o?versions=true` });
+    return (listed as { items?: readonly unknown[] } | null)?.items?.length ?? 0;
+  },
+};
+
 /** A bucket that holds objects, an older version of one among them, and is emptied when it is deleted. */
 export const fullBucketScenario: Scenario = {
   ...common,
@@ -213,13 +221,21 @@ export const fullBucketScenario: Scenario = {
   unmanaged: [],
   foreign: null,
   destroy: null,
-  data: {
-    fill: (clouds, row) => ['a.txt', 'a.txt', 'b.txt'].forEach((name) => put(clouds, nameOf(row), name)),
-    count(clouds, row) {
-      const listed = ask(clouds, { method: 'GET', path: `/b/${nameOf(row)}/o?versions=true` });
-      return (listed as { items?: readonly unknown[] } | null)?.items?.length ?? 0;
-    },
-  },
+  data,
+};
+
+function adopted(name: string): JsonObject {
+  return { adopt: nameOf({ workspace: workspaceName, name }) };
+}
+
+/** A bucket that outlives its row, and is taken back when it is declared again. */
+export const keptBucketScenario: Scenario = {
+  ...fullBucketScenario,
+  title: 'Bucket, kept',
+  sample: { versioning: true, deletionPolicy: 'Orphan', ...adopted('subject') },
+  update: { versioning: true, deletionPolicy: 'Orphan', storageClass: 'NEARLINE', ...adopted('subject') },
+  own: adopted,
+  kept: (clouds, row) => bucketAt(clouds, nameOf(row)) !== null && data.count(clouds, row) > 0,
 };
 
 const doomed = { bucket: externalBucketName(workspaceName, 'files'), name: 'doomed.txt' };

@@ -19,6 +19,10 @@ export interface Scenario {
   readonly update: JsonObject | null;
   /** Puts data into the row's object, and counts what is there of it. */
   readonly data?: { fill(clouds: Clouds, row: Named): void; count(clouds: Clouds, row: Named): number };
+  /** Members of the spec that name the row itself. */
+  readonly own?: (name: string) => JsonObject;
+  /** Whether what a deletion leaves behind is there, whole. */
+  readonly kept?: (clouds: Clouds, row: Named) => boolean;
   /** Objects at the provider that bear the row's mark. */
   objects(clouds: Clouds, row: Named): number;
   /** Whether the world is as the spec says. */

@@ -92,6 +92,7 @@ export const tinyScenarios: readonly Scenario[] = [
     needs: [],
     sample: { size: 2, label: 'crew' },
     update: { size: 3, label: 'crew' },
+    own: (name) => ({ label: name }),
     objects: () => 0,
     matches: (clouds, _row, spec) => crew(clouds, spec['label']).length === spec['size'],
     drifts: [],

@@ -53,8 +53,10 @@ export async function begin(input: BeginInput): Promise<Begun> {
   switch (operation) {
     case 'update':
       return { world, act: async () => void (await agent.apply(key, scenario.update ?? {})), isDone: converged };
-    case 'delete':
-      return { world, act: () => agent.remove(key), isDone: () => isRemoved(world, scenario, row) };
+    case 'delete': {
+      const isDone = (): boolean => isRemoved(world, scenario, row) && scenario.kept?.(clouds, row) !== false;
+      return { world, act: () => agent.remove(key), isDone };
+    }
     case 'drift': {
       const act = async (): Promise<void> => {
         scenario.drifts[0]?.mutate(clouds, row);

@@ -45,10 +45,9 @@ function rowsOf(each: number): readonly StormRow[] {
   return scenarios.flatMap((scenario, index) =>
     Array.from({ length: each }, (_, n) => {
       const name = `row-${String(index)}-${String(n)}`;
-      const own = scenario.kind === 'Fleet' ? { label: name } : {};
       const specs = [scenario.sample, scenario.update]
         .filter((spec) => spec !== null)
-        .map((spec) => ({ ...spec, ...own }));
+        .map((spec) => ({ ...spec, ...scenario.own?.(name) }));
       return { key: keyOf(scenario.kind, name), scenario, specs };
     }),
   );
