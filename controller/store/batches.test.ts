@@ -13,6 +13,8 @@ function setup(carryOut: CarryOut, more: Partial<BatchesInput<number, string>> =
     carryOut,
     weightOf: () => 1,
     atOnce: 8,
+    atWork: 8,
+    workMs: 25,
     itemsMax: 50,
     weightMax: 200,
     isFaultOfOne: (error) => error instanceof Fault,
@@ -27,16 +29,19 @@ const done = (items: readonly number[]): Outcome<string>[] => items.map((item) =
 
 /** Batches that end when they are told to, in order. */
 function held() {
-  const open: { items: readonly number[]; end: (outcomes?: readonly Outcome<string>[] | Error) => Promise<void> }[] =
-    [];
-  const carryOut: CarryOut = (items) =>
+  const open: {
+    items: readonly number[];
+    worked: () => void;
+    end: (outcomes?: readonly Outcome<string>[] | Error) => Promise<void>;
+  }[] = [];
+  const carryOut: CarryOut = (items, worked) =>
     new Promise((resolve, reject) => {
       const end = async (outcomes: readonly Outcome<string>[] | Error = done(items)): Promise<void> => {
         if (outcomes instanceof Error) reject(outcomes);
         else resolve(outcomes);
         for (let turn = 0; turn < 5; turn += 1) await Promise.resolve();
       };
-      open.push({ items, end });
+      open.push({ items, worked, end });
     });
   return { carryOut, open };
 }
@@ -84,6 +89,35 @@ describe('a lane', () => {
     expect(batchesOf(open).at(-1)).toEqual([102]);
   });
 
+  test('has its turn as soon as one before it only waits, but not beyond those that may be under way', async () => {
+    const { carryOut, open } = held();
+    const batches = setup(carryOut, { atOnce: 2, atWork: 1 });
+    for (const item of [1, 2, 3]) void batches.submit(`lane ${item}`, item);
+    expect(batchesOf(open)).toEqual([[1]]);
+    open[0]?.worked();
+    open[0]?.worked();
+    expect(batchesOf(open)).toEqual([[1], [2]]);
+    open[1]?.worked();
+    expect(batchesOf(open)).toEqual([[1], [2]]);
+    await open[0]?.end();
+    expect(batchesOf(open)).toEqual([[1], [2], [3]]);
+  });
+
+  test('has its turn when one before it takes too long to be at work, even if that never says so', async () => {
+    const { carryOut, open } = held();
+    const clock = createVirtualClock();
+    const batches = setup(carryOut, { clock, atWork: 1, workMs: 25 });
+    for (const item of [1, 2, 3]) void batches.submit(`lane ${item}`, item);
+    await clock.advance(24);
+    expect(batchesOf(open)).toEqual([[1]]);
+    await clock.advance(1);
+    expect(batchesOf(open)).toEqual([[1], [2]]);
+    await open[0]?.end();
+    expect(batchesOf(open)).toEqual([[1], [2]]);
+    await open[1]?.end();
+    expect(batchesOf(open)).toEqual([[1], [2], [3]]);
+  });
+
   test('bounds a batch by items and by weight; what is heavier goes alone', async () => {
     const { carryOut, open } = held();
     const batches = setup(carryOut, { itemsMax: 3, weightMax: 10, weightOf: (item) => item });
@@ -122,7 +156,7 @@ describe('an item', () => {
   test('that spoils its batch fails alone, after the others were carried out one by one', async () => {
     const { carryOut, open } = held();
     const batches = setup(async (items) => {
-      const held = carryOut(items);
+      const held = carryOut(items, () => undefined);
       if (items.includes(3)) await open.at(-1)?.end(new Fault('poison'));
       else await open.at(-1)?.end();
       return await held;

@@ -4,7 +4,8 @@ import type { Clock } from '#controller/clock.ts';
  * Group commit. What would wait for the same lock anyway waits here instead, holding no connection, and is carried out together.
  *
  * B1  An item that finds its lane and a place idle is carried out at once, alone. A lane carries out one batch at a time, so it holds one
- *     connection; all lanes together `atOnce`, in turn. A batch is made up when its turn comes: the busier, the larger.
+ *     connection; all lanes together `atOnce`, in turn, of which `atWork` are at work: one that only waits, for the disk or a lock, has given
+ *     its place to the next. A batch is made up when its turn comes: the busier, the larger.
  * B2  Each item has its own outcome: a refusal is its submitter's alone.
  * B3  A batch that fails as a whole is carried out again one item at a time, so that only the culprit fails.
  * B4  An item that waits longer than `patienceMs` fails: whoever asked has given up, or will.
@@ -19,12 +20,19 @@ export interface Batches<Item, Result> {
 export type Outcome<Result> = { readonly ok: Result } | { readonly failed: unknown } | 'put off';
 
 export interface BatchesInput<Item, Result> {
-  /** Carries out all of them, or rejects and has carried out none. One outcome for each, in order. */
-  readonly carryOut: (items: readonly Item[]) => Promise<readonly Outcome<Result>[]>;
+  /**
+   * Carries out all of them, or rejects and has carried out none. One outcome for each, in order. Calls `worked` when there is nothing left
+   * to do but to wait; not at all does no harm, nor does twice.
+   */
+  readonly carryOut: (items: readonly Item[], worked: () => void) => Promise<readonly Outcome<Result>[]>;
   /** How much of a batch an item takes. */
   readonly weightOf: (item: Item) => number;
-  /** Batches under way, of all lanes. */
+  /** Batches under way, of all lanes: each holds a connection. */
   readonly atOnce: number;
+  /** Batches at work, of all lanes: more would only share the processors, and each carry less. */
+  readonly atWork: number;
+  /** One under way for longer is not at work, but waits. */
+  readonly workMs: number;
   readonly itemsMax: number;
   /** Of all items of a batch together; an item may be heavier alone. */
   readonly weightMax: number;
@@ -56,7 +64,7 @@ export function createBatches<Item, Result>(input: BatchesInput<Item, Result>): 
   const lanes = new Map<string, Lane<Item, Result>>();
   /** Lanes that wait for their turn. */
   const ready: Lane<Item, Result>[] = [];
-  let busy = 0;
+  let [underWay, atWork] = [0, 0];
 
   /** Where its patience ends, it leaves the lane, or will not come back to it. */
   const enter = ({ queue }: Lane<Item, Result>, waiting: Waiting<Item, Result>): void => {
@@ -69,22 +77,38 @@ export function createBatches<Item, Result>(input: BatchesInput<Item, Result>): 
       waiting.reject(input.tooLate());
     });
   };
+  /** Takes a place; answers what gives it to the next. */
+  const work = (): (() => void) => {
+    atWork += 1;
+    let here = true;
+    const leave = (): void => {
+      if (!here) return;
+      here = false;
+      stopTimer();
+      atWork -= 1;
+      advance();
+    };
+    const stopTimer = input.clock.after(input.workMs, leave);
+    return leave;
+  };
   const serve = async (lane: Lane<Item, Result>): Promise<void> => {
     const { name, queue } = lane;
+    const leave = work();
     const batch = queue.splice(0, fitting(input, queue));
-    const left = await carriedOut(input, batch);
+    const left = await carriedOut(input, batch, leave);
     for (const waiting of left) if (waiting.late) waiting.reject(input.tooLate());
     queue.unshift(...left.filter((waiting) => !waiting.late));
-    busy -= 1;
+    underWay -= 1;
     if (queue.length === 0) lanes.delete(name);
     else ready.push(lane);
+    leave();
     advance();
   };
   const advance = (): void => {
-    while (busy < input.atOnce) {
+    while (underWay < input.atOnce && atWork < input.atWork) {
       const lane = ready.shift();
       if (lane === undefined) return;
-      busy += 1;
+      underWay += 1;
       void serve(lane);
     }
   };
@@ -119,12 +143,16 @@ function fitting<Item, Result>(input: BatchesInput<Item, Result>, queue: readonl
 async function carriedOut<Item, Result>(
   input: BatchesInput<Item, Result>,
   batch: readonly Waiting<Item, Result>[],
+  worked: () => void,
 ): Promise<readonly Waiting<Item, Result>[]> {
   // All that waited may have left meanwhile.
   if (batch.length === 0) return [];
   let outcomes: readonly Outcome<Result>[];
   try {
-    outcomes = await input.carryOut(batch.map((waiting) => waiting.item));
+    outcomes = await input.carryOut(
+      batch.map((waiting) => waiting.item),
+      worked,
+    );
   } catch (error) {
     if (batch.length > 1 && input.isFaultOfOne(error)) {
       for (const waiting of batch) waiting.alone = true;

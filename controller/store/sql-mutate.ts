@@ -19,9 +19,13 @@ import { planWrites, type WriteDoc } from './write-docs.ts';
  * more, the last one writes everything in one statement together with COMMIT: two round trips for most.
  *
  * They decide in order, each on what those before it leave: the same as one after the other. What was read shows nothing of what was
- * decided since, so a mutation that would have to see it is put off to the next batch.
+ * decided since, so a mutation that would have to see it is put off to the next batch. `written` is called when only the COMMIT is to come.
  */
-export async function mutate(tx: Tx, inputs: readonly MutationInput[]): Promise<readonly Outcome<MutationOutcome>[]> {
+export async function mutate(
+  tx: Tx,
+  inputs: readonly MutationInput[],
+  written: () => void,
+): Promise<readonly Outcome<MutationOutcome>[]> {
   const shard = shardOf(inputs[0]?.workspace ?? '');
   const { version, chain, unheard, looks } = await gather(tx, shard, inputs);
   const draft: Draft = { shard, version, chain, docs: [], fires: [], requests: [], links: [], written: new Set() };
@@ -34,7 +38,7 @@ export async function mutate(tx: Tx, inputs: readonly MutationInput[]): Promise<
       return { failed: error };
     }
   });
-  closeWith(tx, draft, { at: looks[0]?.snapshot.now ?? 0, unheard });
+  closeWith(tx, draft, { at: looks[0]?.snapshot.now ?? 0, unheard, written });
   return outcomes;
 }
 
@@ -99,8 +103,14 @@ function mustSeeDraft(draft: Draft, { request, childrenOf }: MutationInput, { lo
   return !looked.isDisjointFrom(draft.written);
 }
 
+interface Closing {
+  readonly at: number;
+  readonly unheard: ReadonlySet<Topic>;
+  readonly written: () => void;
+}
+
 /** Leaves the one writing statement to be sent with COMMIT, if there is anything to write. */
-function closeWith(tx: Tx, draft: Draft, { at, unheard }: { at: number; unheard: ReadonlySet<Topic> }): void {
+function closeWith(tx: Tx, draft: Draft, { at, unheard, written }: Closing): void {
   const { shard, version, docs, requests, links } = draft;
   if (docs.length + requests.length + links.length === 0) return;
   const fires = [...new Set(draft.fires)].toSorted();
@@ -111,7 +121,10 @@ function closeWith(tx: Tx, draft: Draft, { at, unheard }: { at: number; unheard:
     JSON.stringify(links.map((link) => ({ ...link, at: timeText(link.at) }))),
   ] as const;
   const quiet = docs.every((doc) => doc.op === 'insert') && fires.every((topic) => unheard.has(topic));
-  tx.closeWith(() => (quiet ? writeNewRows : writeRows)(tx, shard, version, at, ...texts));
+  tx.closeWith(async () => {
+    await (quiet ? writeNewRows : writeRows)(tx, shard, version, at, ...texts);
+    written();
+  });
 }
 
 /** The view of a row just written: what a fresh read would show, wakes by others aside. */

@@ -50,25 +50,31 @@ const batchMutationsMax = 50;
 /** Keys that they ask for, all in all: an apply names three or so, an apply_all of 200 manifests 201 and more. */
 const batchKeysMax = 400;
 
-/** Transactions at once: the others gather more, and the rest of the pool is there for reads. With 4, a stall of one was a queue for all. */
+/** Transactions at once: the rest of the pool is there for reads. With 4, a stall of one was a queue for all. */
 const batchesAtOnceMax = 8;
+/** Of those, at work; the others wait for the disk. With 8 on two cores, each carried less, and a mutation took an eighth more of them. */
+const batchesAtWorkMax = 3;
+/** Some ten times what one takes: it waits for a lock. */
+const batchWorkMs = 25;
 /** A mutation waits for its turn no longer than for anything else of the store. */
 const patienceMs = 5_000;
 
 /** Mutations of a workspace, a transaction at a time: one tenant holds one connection, however many of its calls are under way. */
 function createMutations(options: SqlResourceStoreOptions): Batches<MutationInput, MutationOutcome> {
   return createBatches({
-    carryOut: async (inputs) => {
+    carryOut: async (inputs, worked) => {
       const [first] = inputs;
       if (first === undefined) return [];
       const { scope, workspace } = first;
-      const outcomes = await writeAs(options, scope, { name: 'mutate', body: (tx) => mutate(tx, inputs) });
+      const outcomes = await writeAs(options, scope, { name: 'mutate', body: (tx) => mutate(tx, inputs, worked) });
       const wrote = outcomes.some((one) => one !== 'put off' && 'ok' in one && one.ok.writes.length > 0);
       if (wrote) options.signals.signal([shardOf(workspace)]);
       return outcomes;
     },
     weightOf: (input) => input.reads.length,
     atOnce: batchesAtOnceMax,
+    atWork: batchesAtWorkMax,
+    workMs: batchWorkMs,
     itemsMax: batchMutationsMax,
     weightMax: batchKeysMax,
     isFaultOfOne: (error) => !(error instanceof CommitUnknown || error instanceof StoreUnavailable),
