@@ -77,5 +77,5 @@ export interface ProviderReport {
   readonly wakePerSecond: number;
 }
 
-/** `freeAt`: when the oldest event leaves the full window; null: it may hold none at all. */
+/** `freeAt`: when the oldest event leaves the full window; null: in a whole window, or it may hold none at all. */
 export type WindowTaken = { readonly taken: true } | { readonly taken: false; readonly freeAt: Ms | null };

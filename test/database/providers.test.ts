@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { destructionExhausted } from '#controller/pass/gates.ts';
 import { createSqlProviderStore } from '#controller/store/sql-provider-store.ts';
 import { topic } from '#resources/topic.ts';
 import { declare, keyOf, pass, shard } from '#test/conformance/store-contract/fixture.ts';
 import { shardOf } from '#resources/shard.ts';
+import { makeRow } from '#resources/testing.ts';
 import { createSqlStores, gate, sessionsWaiting, type SqlStores } from '#test/support/stores.ts';
 
 // What replicas share, under many of them at once; the rest is in the contract (providers.ts).
@@ -113,6 +115,43 @@ describe('a window', () => {
     expect(await take()).toEqual({ taken: true });
     expect(await stores.db.owner`select cardinality(events) as events from windows`).toEqual([{ events: 1 }]);
   });
+
+  // All of its events are younger than the snapshot of the statement that finds it full: the statement can not name the oldest.
+  test.each(['not there yet', 'of events long gone'])(
+    'that was %s when a statement began which waited until it was full has room again when the refused look again',
+    async (before) => {
+      if (before !== 'not there yet') {
+        await stores.db.owner`
+          insert into windows values ('destroy', 'acme', array[statement_timestamp() - interval '11 minutes'])`;
+      }
+      const limit = { max: 20, windowMs: 600_000 };
+      const [filled, commit] = [gate(), gate()];
+      const filling = stores.db.owner.begin(async (tx) => {
+        const [row] = await tx`
+          insert into windows values ('destroy', 'acme', array_fill(clock_timestamp(), array[20]))
+          on conflict (scope, key) do update set events = excluded.events returning events[1] as at`;
+        filled.open();
+        await commit.opened;
+        return row?.['at'] as Date;
+      });
+      await filled.opened;
+      const now = Date.now();
+      const refused = stores.providers.takeWindow({
+        scope: 'destroy',
+        key: 'acme',
+        limit: 20,
+        windowMs: limit.windowMs,
+      });
+      await sessionsWaiting(stores.db, 1);
+      commit.open();
+      const filledAt = (await filling).getTime();
+      expect(await refused).toEqual({ taken: false, freeAt: null });
+      const { retryAfterMs } = destructionExhausted(makeRow({}), { ...limit, now, freeAt: null });
+      // Such an event was taken by a statement under way at the same time, so within its timeout (5 s) of this one.
+      const lateMs = now + (retryAfterMs ?? Infinity) - (filledAt + limit.windowMs);
+      expect(Math.abs(lateMs)).toBeLessThan(5_000);
+    },
+  );
 });
 
 describe('probes', () => {

@@ -2,7 +2,8 @@ import { statement } from '#controller/store/statement.ts';
 
 /**
  * Counts one event in a sliding window unless it is full: $1 scope, $2 key, $3 limit, $4 window in ms. Events that have left the window
- * are forgotten on the way. `free_at`: when the oldest event leaves it; null if it is empty. A repeat would count twice.
+ * are forgotten on the way. `free_at`: when the oldest event leaves it; null if it is empty, or if all of its events came while the
+ * statement waited for the row: then a window from now. A repeat would count twice.
  */
 export const takeWindow = statement<
   [scope: string, key: string, limit: number, windowMs: number],
