@@ -155,6 +155,9 @@ const tasks = z.strictObject({
   fireLeaseMs: ms(15_000, 1_000, 60_000),
   /** Firings that others asked for are looked for this often. */
   fireIdleMs: ms(5_000, 10, 600_000),
+  /** What waits for a new build is woken again so often and so far apart: while it rolls out, one of before may take it and fail again. */
+  engineAgainTimes: count(5, 0, 100),
+  engineAgainMs: ms(60_000, 10, 600_000),
   /** A task that failed is tried again after this, doubling to 30 times it. */
   retryMs: ms(1_000, 10, 60_000),
 });

@@ -156,27 +156,32 @@ describe('firing a topic', () => {
 });
 
 describe('announcing this process', () => {
-  /** How often it told that something was asked for in the store. */
-  async function announce(world: ReturnType<typeof build>): Promise<number> {
-    let told = 0;
+  /** When it told that something was asked for in the store, and when it asked for a topic again, in s. */
+  async function announce(world: ReturnType<typeof build>, forMs = 30_000) {
+    const [told, asked]: [number[], string[]] = [[], []];
     const credentials = [{ provider: 'gcs', account: 'p1', digest: 'd1' }];
-    const firing = { carryOn: () => void (told += 1) };
+    const started = world.clock.monotonic();
+    const seconds = (): number => Math.floor((world.clock.monotonic() - started) / 1_000);
+    const firing = {
+      carryOn: () => void told.push(seconds()),
+      fire: (name: string) => void asked.push(`${name} ${seconds()}`),
+    };
     const task = createAnnouncement({ ...world.input, firing, buildId: 'b1', credentials, ratePerSecond: 50 });
     await task.start();
-    await world.clock.advance(30_000);
+    await world.clock.advance(forMs);
     await task.stop();
-    return told;
+    return { told, asked };
   }
 
   it('has what waits for a build and a credential not seen before fired', async () => {
-    expect(await announce(build())).toBe(2);
+    expect(await announce(build())).toEqual({ told: [0, 0], asked: [] });
   });
 
   it('fires nothing for what is known', async () => {
     const world = build();
     world.engine.registerEngine = async () => false;
     world.providers.registerCredential = async () => false;
-    expect(await announce(world)).toBe(0);
+    expect(await announce(world, 600_000)).toEqual({ told: [], asked: [] });
   });
 
   it('goes on until the store answers', async () => {
@@ -186,7 +191,12 @@ describe('announcing this process', () => {
       if (failures-- > 0) throw new Error('away');
       return true;
     };
-    expect(await announce(world)).toBe(2);
+    expect((await announce(world)).told).toHaveLength(2);
+  });
+
+  it('asks for what waits for a new build again for a while: one of before may have taken it, and failed again', async () => {
+    const { asked } = await announce(build(), 3_600_000);
+    expect(asked).toEqual([60, 120, 180, 240, 300].map((at) => `engine ${at}`));
   });
 });
 

@@ -100,7 +100,7 @@ export function createDrain({ engine, clock, log, metrics, options }: TaskInput)
 }
 
 export interface AnnounceInput extends TaskInput {
-  readonly firing: Pick<Firing, 'carryOn'>;
+  readonly firing: Pick<Firing, 'carryOn' | 'fire'>;
   readonly buildId: string;
   readonly credentials: readonly CredentialDigest[];
   /** Rows a second that may be woken by a new build or credential. */
@@ -109,7 +109,8 @@ export interface AnnounceInput extends TaskInput {
 
 /**
  * Registers this build and these credentials, with which `engine` and `credential:…` are asked to be fired for what was not known: rows
- * that stalled on a bug or on a refused credential look again. Tried until the store answers, beside everything else.
+ * that stalled on a bug or on a refused credential look again. Those that wait for a new build do so more than once: while it rolls out, a
+ * replica of one before may take them, fail again and leave them to the fallback. Tried until the store answers, beside everything else.
  */
 export function createAnnouncement(input: AnnounceInput): Service {
   const { engine, providers, clock, log, metrics, options, firing, buildId, credentials, ratePerSecond } = input;
@@ -117,9 +118,12 @@ export function createAnnouncement(input: AnnounceInput): Service {
     log.info({ topic: name }, 'Topic is fired in all shards');
     firing.carryOn();
   };
+  let timesLeft = 0;
   const left: (() => Promise<void>)[] = [
     async () => {
-      if (await engine.registerEngine(buildId, ratePerSecond)) announced(topic.engine);
+      if (!(await engine.registerEngine(buildId, ratePerSecond))) return;
+      announced(topic.engine);
+      timesLeft = options.engineAgainTimes;
     },
     ...credentials.map((credential) => async () => {
       const { provider, account } = credential;
@@ -129,10 +133,15 @@ export function createAnnouncement(input: AnnounceInput): Service {
   ];
   const step = async (): Promise<number | null> => {
     const [first] = left;
-    if (first === undefined) return null;
-    await first();
-    left.shift();
-    return 0;
+    if (first !== undefined) {
+      await first();
+      left.shift();
+      if (left.length > 0) return 0;
+    } else {
+      timesLeft -= 1;
+      firing.fire(topic.engine, ratePerSecond);
+    }
+    return timesLeft > 0 ? options.engineAgainMs : null;
   };
   return createLoop({ name: 'announce', clock, log, metrics, retryMs: options.retryMs, step });
 }

@@ -102,18 +102,19 @@ describe('an older build', () => {
     expect([total, done]).toEqual([16, 16]);
   });
 
-  test('has its bug healed by the first start of a build that has it no more', async () => {
+  test('has its bug healed by the first start of a build that has it no more, also beside it', async () => {
     const old = await site.worker('old-4', { ...older, options });
     await declare.apply(crate, 'trips', { text: 'boom' });
     await until(async () =>
       said(await declare.read(crate, 'trips'))['Stalled'] === 'True/InternalError' ? true : null,
     );
-    // Beside the new one it might take the woken row itself, fail again, and leave it to the fallback.
-    old.signal('SIGTERM');
-    expect(await old.exited).toBe(0);
-    const fixed = await site.worker('new-5', { options, buildId: 'fixed' });
+    // Beside the new one it may take the woken row itself, and fail again.
+    const tasks = { engineAgainMs: 200, engineAgainTimes: 40 };
+    const fixed = await site.worker('new-5', { options: { ...options, tasks }, buildId: 'fixed' });
     // Parked for 10 min, but for the topic `engine`.
     await until(async () => ((await readyOf(crate, 'trips')) === 'True/Available' ? true : null), 10_000);
+    old.signal('SIGTERM');
+    expect(await old.exited).toBe(0);
     await gone(fixed);
   });
 

@@ -151,7 +151,7 @@ const options = createOptions({
   engine: { pollMs: 60_000 },
   gateway: { refreshEveryMs: 5_000, tokensEveryMs: 5_000, tokensExpireMs: 10_000 },
   replay: { askEveryMs: 1_000, checkEveryMs: 10_000, idleEveryMs: 60_000 },
-  tasks: { drainEveryMs: 10_000, fireIdleMs: 60_000 },
+  tasks: { drainEveryMs: 10_000, fireIdleMs: 60_000, engineAgainTimes: 0 },
   sweep: { everyMs: 86_400_000 },
 });
 

@@ -95,7 +95,7 @@ const options = createOptions({
   engine: { pollMs: 60_000 },
   gateway: { refreshEveryMs: 10_000, tokensEveryMs: 10_000, tokensExpireMs: 20_000 },
   replay: { askEveryMs: 1_000, checkEveryMs: 10_000, idleEveryMs: 60_000 },
-  tasks: { drainEveryMs: 10_000, fireIdleMs: 60_000 },
+  tasks: { drainEveryMs: 10_000, fireIdleMs: 60_000, engineAgainTimes: 0 },
   sweep: { everyMs: 21_600_000 },
 });
 const metrics = createMetrics();
