@@ -134,6 +134,7 @@ async function happen(world: World, { rows, rng }: { rows: readonly StormRow[]; 
       return wish(agent.undelete(row.key));
     case 'drift': {
       const found = agent.row(row.key);
+      if (found !== null) row.scenario.data?.fill(clouds, found);
       const drift = row.scenario.drifts.length === 0 ? undefined : rng.pick(row.scenario.drifts);
       if (found === null || drift === undefined) return;
       drift.mutate(clouds, found);
