@@ -29,7 +29,7 @@ export function createReadLane(readsMax: number): ReadLane {
 }
 
 /** Reads that calls which stay open repeat. */
-export type OpenReads = Pick<ResourceStore, 'changes' | 'list' | 'getByKeys' | 'getByUid'>;
+export type OpenReads = Pick<ResourceStore, 'changes' | 'list' | 'bareByKeys' | 'bareByUid'>;
 
 /**
  * The reads of calls that stay open. They wait for a connection apart from what else the tenant reads: one that floods the API with `get`s
@@ -40,7 +40,7 @@ export function openReads(resources: OpenReads): OpenReads {
   return {
     changes: (scope, input) => resources.changes(open(scope), input),
     list: (scope, query) => resources.list(open(scope), query),
-    getByKeys: (scope, ...query) => resources.getByKeys(open(scope), ...query),
-    getByUid: (scope, ...query) => resources.getByUid(open(scope), ...query),
+    bareByKeys: (scope, workspace, keys) => resources.bareByKeys(open(scope), workspace, keys),
+    bareByUid: (scope, workspace, uids) => resources.bareByUid(open(scope), workspace, uids),
   };
 }

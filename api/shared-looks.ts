@@ -80,15 +80,15 @@ export interface RowLooks {
 }
 
 /** In the lane of calls that stay open. */
-export function createRowLooks(resources: Pick<ResourceStore, 'getByKeys' | 'getByUid'>, lane: ReadLane): RowLooks {
+export function createRowLooks(resources: Pick<ResourceStore, 'bareByKeys' | 'bareByUid'>, lane: ReadLane): RowLooks {
   return {
     byKey: createSharedLooks({
       textOf: keyText,
-      read: (scope, workspace, keys) => lane.run(workspace, () => resources.getByKeys(scope, workspace, keys, 'bare')),
+      read: (scope, workspace, keys) => lane.run(workspace, () => resources.bareByKeys(scope, workspace, keys)),
     }),
     byUid: createSharedLooks({
       textOf: (uid) => uid,
-      read: (scope, workspace, uids) => lane.run(workspace, () => resources.getByUid(scope, workspace, uids, 'bare')),
+      read: (scope, workspace, uids) => lane.run(workspace, () => resources.bareByUid(scope, workspace, uids)),
     }),
   };
 }

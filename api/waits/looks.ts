@@ -51,7 +51,7 @@ export function createLooks(deps: ParkedWaitsDeps, registry: Registry): Looks {
   const look = async (line: Line<Parked>, upTo: number): Promise<void> => {
     const { asked, due, version } = line;
     Object.assign(line, { asked: new Set(), due: new Set() });
-    const page = await feed.read(line.scope, line.workspace, version ?? newest, 'bare');
+    const page = await feed.readBare(line.scope, line.workspace, version ?? newest);
     const lost = version !== null && (version < page.trimmedThrough || version > page.version);
     const touched = lost
       ? groupsOf(line)
@@ -122,7 +122,7 @@ async function viewsOf(
     const uids = [...new Set(all.flatMap((group) => uidsIn(group, workspace)))].filter((uid) => !views.has(uid));
     for (let from = 0; from < uids.length; from += wantedMax) {
       const some = uids.slice(from, from + wantedMax);
-      const found = await lane.run(workspace, () => resources.getByUid(line.scope, workspace, some, 'bare'));
+      const found = await lane.run(workspace, () => resources.bareByUid(line.scope, workspace, some));
       for (const view of found) views.set(view.row.uid, view);
     }
   }

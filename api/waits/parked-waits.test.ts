@@ -55,7 +55,7 @@ function memoryRows() {
   const rows = new Map<string, ResourceView>();
   const versions = new Map<number, number>();
   const reads: Reads = { changes: [], byUid: [] };
-  const hows: ('bare' | undefined)[] = [];
+  const bares: (true | undefined)[] = [];
   const state = { gate: Promise.resolve(), failure: null as Error | null };
   const write = (uid: string, workspace: string, ready: boolean): void => {
     const shard = shardOf(workspace);
@@ -84,9 +84,9 @@ function memoryRows() {
     rows.set(uid, { row, work: null, owner: null });
   };
   const store = {
-    async changes(_scope: Scope, { workspace, afterVersion, how }: ChangesQuery) {
+    async changes(_scope: Scope, { workspace, afterVersion, bare }: ChangesQuery) {
       reads.changes.push({ workspace, afterVersion });
-      hows.push(how);
+      bares.push(bare);
       const found = [...rows.values()].filter(({ row }) => row.workspace === workspace && row.version > afterVersion);
       const page: ChangePage = {
         changes: found.map((view) => ({ type: 'row', version: view.row.version, view })),
@@ -98,13 +98,12 @@ function memoryRows() {
       if (state.failure !== null) throw state.failure;
       return page;
     },
-    async getByUid(_scope: Scope, _workspace: string, uids: readonly string[], how?: 'bare') {
+    async bareByUid(_scope: Scope, _workspace: string, uids: readonly string[]) {
       reads.byUid.push([...uids]);
-      hows.push(how);
       return uids.flatMap((uid) => rows.get(uid) ?? []);
     },
   };
-  return { rows, write, reads, hows, store, state };
+  return { rows, write, reads, bares, store, state };
 }
 
 function setUp() {
@@ -185,7 +184,7 @@ describe('parked waits', () => {
   });
 
   it('read of rows how they stand and nothing else: again and again, specs would be megabytes', async () => {
-    const { write, park, moved, elapse, hows } = setUp();
+    const { write, park, moved, elapse, bares } = setUp();
     write('a', 'acme', false);
     const wait = park('a');
     await elapse(100);
@@ -193,8 +192,8 @@ describe('parked waits', () => {
     moved();
     await elapse(100);
     expect(wait.outcome()).toEqual(['met']);
-    expect(hows.length).toBeGreaterThanOrEqual(3);
-    expect(new Set(hows)).toEqual(new Set(['bare']));
+    expect(bares.length).toBeGreaterThanOrEqual(2);
+    expect(new Set(bares)).toEqual(new Set([true]));
   });
 
   it('hear what changed between the rows that were found and their parking, without any signal (P1)', async () => {

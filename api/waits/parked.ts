@@ -53,7 +53,7 @@ export interface Parked {
 
 export interface ParkedWaitsDeps {
   readonly feed: Feed;
-  readonly resources: Pick<ResourceStore, 'getByUid'>;
+  readonly resources: Pick<ResourceStore, 'bareByUid'>;
   readonly auth: Pick<Authenticator, 'recheck'>;
   readonly lane: ReadLane;
   readonly clock: Clock;

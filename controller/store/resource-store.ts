@@ -23,21 +23,19 @@ export function scopeText(scope: Scope): string {
  * R3  Versions become visible in order and without gaps.
  * R4  Mutations that wait for each other may share a transaction: each decides on what those before it leave, and a refusal is its own.
  * R5  After commit the shard is signalled to workers and watchers; losing the signal costs only the poll interval.
- * R6  `bare`: labels, annotations, spec and status of what is read are empty. They may be heavy, and who wants to know how rows stand asks
+ * R6  Bare: labels, annotations, spec and status of what is read are empty. They may be heavy, and who wants to know how rows stand asks
  *     again and again.
  */
 export interface ResourceStore {
   mutate(input: MutationInput): Promise<MutationOutcome>;
   get(scope: Scope, key: ResourceKey): Promise<ResourceView | null>;
   /** By key, all of one workspace, in no order; missing ones are left out. */
-  getByKeys(
-    scope: Scope,
-    workspace: string,
-    keys: readonly ResourceKey[],
-    how?: 'bare',
-  ): Promise<readonly ResourceView[]>;
+  getByKeys(scope: Scope, workspace: string, keys: readonly ResourceKey[]): Promise<readonly ResourceView[]>;
   /** By uid, in no order; missing ones are left out. */
-  getByUid(scope: Scope, workspace: string, uids: readonly string[], how?: 'bare'): Promise<readonly ResourceView[]>;
+  getByUid(scope: Scope, workspace: string, uids: readonly string[]): Promise<readonly ResourceView[]>;
+  /** As getByKeys and getByUid, bare (R6). */
+  bareByKeys(scope: Scope, workspace: string, keys: readonly ResourceKey[]): Promise<readonly ResourceView[]>;
+  bareByUid(scope: Scope, workspace: string, uids: readonly string[]): Promise<readonly ResourceView[]>;
   list(scope: Scope, query: ListQuery): Promise<ListPage>;
   /** Rows of a workspace, deleting ones included. Walks them all: not for every call. */
   countRows(scope: Scope, workspace: string): Promise<number>;
@@ -94,7 +92,7 @@ export interface ChangesQuery {
   readonly workspace: string;
   readonly afterVersion: number;
   readonly limit: number;
-  readonly how?: 'bare';
+  readonly bare?: true;
 }
 
 export interface ListQuery {

@@ -114,7 +114,29 @@ function createWrites(options: SqlResourceStoreOptions): Pick<ResourceStore, 'mu
   };
 }
 
-type Reads = Pick<ResourceStore, 'get' | 'getByKeys' | 'getByUid' | 'list' | 'countRows' | 'changes' | 'children'>;
+type Reads = Omit<ResourceStore, 'mutate' | 'decide' | 'revisions' | 'passes' | 'unknowns'>;
+
+const byKeys =
+  (pools: ScopedPools, read: typeof readViewsByKey): Reads['getByKeys'] =>
+  async (scope, workspace, keys) => {
+    const [kinds, names] = [keys.map((key) => key.kind), keys.map((key) => key.name)];
+    const workspaces = keys.map(() => workspace);
+    const rows = await readAs(pools, scope, {
+      name: 'get_by_keys',
+      query: (runner) => read(runner, shardOf(workspace), workspaces, kinds, names),
+    });
+    return rows.map(toView);
+  };
+
+const byUid =
+  (pools: ScopedPools, read: typeof readViewsByUid): Reads['getByUid'] =>
+  async (scope, workspace, uids) => {
+    const rows = await readAs(pools, scope, {
+      name: 'get_by_uid',
+      query: (runner) => read(runner, shardOf(workspace), workspace, uids),
+    });
+    return rows.map(toView);
+  };
 
 function createReads(pools: ScopedPools): Reads {
   return {
@@ -125,24 +147,10 @@ function createReads(pools: ScopedPools): Reads {
       });
       return rows[0] === undefined ? null : toView(rows[0]);
     },
-    async getByKeys(scope, workspace, keys, how) {
-      const read = how === 'bare' ? readBareByKey : readViewsByKey;
-      const [kinds, names] = [keys.map((key) => key.kind), keys.map((key) => key.name)];
-      const workspaces = keys.map(() => workspace);
-      const rows = await readAs(pools, scope, {
-        name: 'get_by_keys',
-        query: (runner) => read(runner, shardOf(workspace), workspaces, kinds, names),
-      });
-      return rows.map(toView);
-    },
-    async getByUid(scope, workspace, uids, how) {
-      const read = how === 'bare' ? readBareByUid : readViewsByUid;
-      const rows = await readAs(pools, scope, {
-        name: 'get_by_uid',
-        query: (runner) => read(runner, shardOf(workspace), workspace, uids),
-      });
-      return rows.map(toView);
-    },
+    getByKeys: byKeys(pools, readViewsByKey),
+    bareByKeys: byKeys(pools, readBareByKey),
+    getByUid: byUid(pools, readViewsByUid),
+    bareByUid: byUid(pools, readBareByUid),
     list: (scope, query) => list(pools, scope, query),
     async countRows(scope, workspace) {
       const rows = await readAs(pools, scope, {
@@ -151,8 +159,8 @@ function createReads(pools: ScopedPools): Reads {
       });
       return rows[0]?.rows ?? 0;
     },
-    async changes(scope, { workspace, afterVersion, limit, how }) {
-      const read = how === 'bare' ? readBareChanges : readChanges;
+    async changes(scope, { workspace, afterVersion, limit, bare }) {
+      const read = bare === true ? readBareChanges : readChanges;
       const rows = await readAs(pools, scope, {
         name: 'changes',
         query: (runner) => read(runner, shardOf(workspace), workspace, afterVersion, limit),

@@ -1,6 +1,6 @@
 // Flow step 10 of 10: watch. Before: settle.ts. After: api/watch.ts.
 import type { Clock } from '#controller/clock.ts';
-import type { ChangePage, ResourceStore, Scope, Signals } from '#controller/store/resource-store.ts';
+import type { ChangePage, ChangesQuery, ResourceStore, Scope, Signals } from '#controller/store/resource-store.ts';
 import { shardOf } from '#resources/shard.ts';
 
 /**
@@ -14,7 +14,9 @@ import { shardOf } from '#resources/shard.ts';
  */
 export interface Feed {
   /** What changed in a workspace after a version, at most one page of it. */
-  read(scope: Scope, workspace: string, afterVersion: number, how?: 'bare'): Promise<ChangePage>;
+  read(scope: Scope, workspace: string, afterVersion: number): Promise<ChangePage>;
+  /** The same, of bare rows. */
+  readBare(scope: Scope, workspace: string, afterVersion: number): Promise<ChangePage>;
   /** Where to stand before a read, so that no signal after it is missed. */
   place(workspaces: readonly string[]): Place;
   /** Hears which shards may have changed; null: all. For those who keep a place of their own. */
@@ -42,13 +44,12 @@ export function createFeed(deps: FeedDeps): Feed {
   const seen = createSignalCounter(deps.signals);
   const share = createShared<ChangePage>();
   const deaf: (() => void)[] = [seen.stop];
+  const page = (scope: Scope, query: Omit<ChangesQuery, 'limit'>): Promise<ChangePage> =>
+    share(JSON.stringify([scope, query]), () => store.changes(scope, { ...query, limit: options.changesPageMax }));
 
   return {
-    read: (scope, workspace, afterVersion, how) =>
-      share(JSON.stringify([scope, workspace, afterVersion, how]), () => {
-        const query = { workspace, afterVersion, limit: options.changesPageMax };
-        return store.changes(scope, how === undefined ? query : { ...query, how });
-      }),
+    read: (scope, workspace, afterVersion) => page(scope, { workspace, afterVersion }),
+    readBare: (scope, workspace, afterVersion) => page(scope, { workspace, afterVersion, bare: true }),
     onMoved: (listener) => void deaf.push(deps.signals.onSignal(listener)),
     place(workspaces) {
       const shards = [...new Set(workspaces.map(shardOf))];

@@ -27,6 +27,7 @@ import {
 } from './fixture.ts';
 
 const scope = { workspace };
+const sweepAges = { tombstoneMs: 60_000, passMs: 60_000, topicMs: 60_000, doneIntentsKept: 10 };
 
 /** The API's door: mutations under the shard's lock, reads, the change feed (R1–R3). */
 export function resourceContract(makeStores: MakeStores): void {
@@ -154,6 +155,10 @@ export function resourceContract(makeStores: MakeStores): void {
       expect(repeat.snapshot.request).toEqual({ bodyDigest: 'd1', results: [{ uid: insert.uid, generation: 1 }] });
       const other = await call(() => [], { ...request, lineage: 'l2' });
       expect(other.snapshot.request).toBeNull();
+      // However late, and whatever was trimmed since.
+      await stores().elapse(40 * 86_400_000);
+      await stores().engine.sweep(shard, { ...sweepAges, batchMax: 1_000 });
+      expect((await call(() => [])).snapshot.request).toEqual(repeat.snapshot.request);
     });
 
     test('answers the rows as they are after it', async () => {
@@ -251,9 +256,9 @@ export function resourceContract(makeStores: MakeStores): void {
       const [whole] = await resources.getByUid(scope, workspace, [uid]);
       if (whole === undefined) throw new Error('no row');
       const bare = { ...whole, row: { ...whole.row, labels: {}, annotations: {}, spec: {}, status: {} } };
-      expect(await resources.getByUid(scope, workspace, [uid], 'bare')).toEqual([bare]);
-      expect(await resources.getByKeys(scope, workspace, [keyOf('heavy')], 'bare')).toEqual([bare]);
-      const page = await resources.changes(scope, { workspace, afterVersion: 0, limit: 10, how: 'bare' });
+      expect(await resources.bareByUid(scope, workspace, [uid])).toEqual([bare]);
+      expect(await resources.bareByKeys(scope, workspace, [keyOf('heavy')])).toEqual([bare]);
+      const page = await resources.changes(scope, { workspace, afterVersion: 0, limit: 10, bare: true });
       expect(page.changes).toEqual([{ type: 'row', version: whole.row.version, view: bare }]);
       expect(whole.row.spec).toEqual(heavy.spec);
     });
@@ -341,7 +346,7 @@ export function resourceContract(makeStores: MakeStores): void {
       const settle = settleOf(await claim(stores(), uid), { generation: 2 });
       const removal = { settle, retained: [], claim: null, unrelatedKinds: [], needs: () => false };
       await stores().engine.settleRemoval(removal);
-      const ages = { tombstoneMs: 60_000, passMs: 60_000, topicMs: 60_000, doneIntentsKept: 10, batchMax: 100 };
+      const ages = { ...sweepAges, batchMax: 100 };
       await stores().engine.sweep(shard, ages);
       expect((await read(0)).trimmedThrough).toBe(0);
       await stores().elapse(60_001);

@@ -73,28 +73,32 @@ function mutate(db: MemoryDatabase, tables: Shard, input: MutationInput): Mutati
 
 type ReadMethods = Pick<
   ResourceStore,
-  'get' | 'getByKeys' | 'getByUid' | 'list' | 'countRows' | 'changes' | 'children'
+  'get' | 'getByKeys' | 'getByUid' | 'bareByKeys' | 'bareByUid' | 'list' | 'countRows' | 'changes' | 'children'
 >;
 
 function createReadMethods(db: MemoryDatabase): ReadMethods {
   const tablesOf = (workspace: string): Shard => shardTables(db, shardOf(workspace));
+  const byKeys = (scope: Scope, workspace: string, keys: readonly ResourceKey[]): ResourceView[] => {
+    const tables = tablesOf(workspace);
+    const named = keys.map((key) => rowByKey(tables, { ...key, workspace })).filter((row) => row !== undefined);
+    return sees(scope, workspace) ? named.map((row) => viewOf(tables, row)) : [];
+  };
+  const byUid = (scope: Scope, workspace: string, uids: readonly string[]): ResourceView[] => {
+    const tables = tablesOf(workspace);
+    const rows = uids.map((uid) => tables.rows.get(uid)).filter((row) => row !== undefined);
+    const visible = rows.filter((row) => row.workspace === workspace && sees(scope, workspace));
+    return visible.map((row) => viewOf(tables, row));
+  };
   return {
     async get(scope, key) {
       const tables = tablesOf(key.workspace);
       const row = sees(scope, key.workspace) ? rowByKey(tables, key) : undefined;
       return row === undefined ? null : viewOf(tables, row);
     },
-    async getByKeys(scope, workspace, keys, how) {
-      const tables = tablesOf(workspace);
-      const named = keys.map((key) => rowByKey(tables, { ...key, workspace })).filter((row) => row !== undefined);
-      return sees(scope, workspace) ? named.map((row) => asAsked(viewOf(tables, row), how)) : [];
-    },
-    async getByUid(scope, workspace, uids, how) {
-      const tables = tablesOf(workspace);
-      const rows = uids.map((uid) => tables.rows.get(uid)).filter((row) => row !== undefined);
-      const visible = rows.filter((row) => row.workspace === workspace && sees(scope, workspace));
-      return visible.map((row) => asAsked(viewOf(tables, row), how));
-    },
+    getByKeys: async (...asked) => byKeys(...asked),
+    getByUid: async (...asked) => byUid(...asked),
+    bareByKeys: async (...asked) => byKeys(...asked).map(bareOf),
+    bareByUid: async (...asked) => byUid(...asked).map(bareOf),
     async list(scope, query) {
       return list(db, scope, query);
     },
@@ -102,13 +106,13 @@ function createReadMethods(db: MemoryDatabase): ReadMethods {
       if (!sees(scope, workspace)) return 0;
       return [...tablesOf(workspace).rows.values()].filter((row) => row.workspace === workspace).length;
     },
-    async changes(scope, { workspace, afterVersion, limit, how }) {
+    async changes(scope, { workspace, afterVersion, limit, bare }) {
       const query = { workspace, afterVersion, limit, visible: sees(scope, workspace) };
       const page = changes(tablesOf(workspace), query);
-      if (how === undefined) return page;
+      if (bare !== true) return page;
       return {
         ...page,
-        changes: page.changes.map((one) => (one.type === 'row' ? { ...one, view: asAsked(one.view, how) } : one)),
+        changes: page.changes.map((one) => (one.type === 'row' ? { ...one, view: bareOf(one.view) } : one)),
       };
     },
     async children(scope, { workspace, uid }) {
@@ -120,9 +124,8 @@ function createReadMethods(db: MemoryDatabase): ReadMethods {
   };
 }
 
-/** Bare: without what may be heavy. */
-function asAsked(view: ResourceView, how: 'bare' | undefined): ResourceView {
-  if (how === undefined) return view;
+/** Without what may be heavy. */
+function bareOf(view: ResourceView): ResourceView {
   return { ...view, row: { ...view.row, labels: {}, annotations: {}, spec: {}, status: {} } };
 }
 
