@@ -17,6 +17,7 @@ import type { KindRegistry } from '#resources/registry.ts';
 import type { Principal } from '#resources/resource.ts';
 import type { Authenticator, Caller } from './auth.ts';
 import { toWireError } from './errors.ts';
+import type { HeldPages } from './held-pages.ts';
 import { requestDigest } from './key-text.ts';
 import type { ApiOptions } from './options.ts';
 import type { ReaderClient } from './reader-client.ts';
@@ -51,6 +52,7 @@ export interface ApiDeps {
   /** What calls that stay open read with. */
   readonly lane: ReadLane;
   readonly reads: OpenReads;
+  readonly held: HeldPages;
   /** What is written but rows: it locks the shard, so a tenant's calls wait for each other here and hold no connection meanwhile. */
   readonly records: ReadLane;
   readonly rows: RowLooks;

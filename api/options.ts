@@ -59,6 +59,9 @@ const optionsSchema = z.strictObject({
   watchesPerKeyMax: count(100, 1, 10_000),
   watchesPerTenantMax: count(500, 1, 100_000),
   watchesMax: count(2_000, 1, 100_000),
+  /** Rows that the watches of one workspace, and all together, hold while their readers take them; what is more is read again. */
+  watchBytesPerTenant: count(16_777_216, 1_024, 1_073_741_824),
+  watchBytesMax: count(134_217_728, 1_024, 4_294_967_296),
   /** Open waits, likewise: each may look at 100 rows again and again. */
   waitsPerTenantMax: count(200, 1, 100_000),
   waitsMax: count(2_000, 1, 100_000),

@@ -14,6 +14,7 @@ import type { Caller } from './auth.ts';
 import { traceOfRequest } from './context.ts';
 import type { ApiDeps, Context } from './context.ts';
 import { asApiError, toWireError, unavailable } from './errors.ts';
+import { createHeldPages } from './held-pages.ts';
 import { callOf, checkInput, checkUrl, pathCharsMax } from './http-call.ts';
 import type { HttpCall } from './http-call.ts';
 import { createOpenCalls } from './open-calls.ts';
@@ -40,7 +41,7 @@ import type { WaitDoorDeps } from './waits/wait-door.ts';
  */
 export interface ApiServerInput extends Omit<
   ApiDeps,
-  'feed' | 'auth' | 'rowCounts' | 'lane' | 'reads' | 'records' | 'rows' | 'waits'
+  'feed' | 'auth' | 'rowCounts' | 'lane' | 'reads' | 'held' | 'records' | 'rows' | 'waits'
 > {
   readonly signals: Signals;
   readonly metrics: Metrics;
@@ -72,7 +73,18 @@ export function createApiServer(input: ApiServerInput): FastifyInstance {
     createRowCounts(input.stores.resources, clock),
     createReadLane(options.recordsAtOnceMax),
   ];
-  const deps: ApiDeps = { ...input, feed, auth, lane, reads, records, rows, waits, rowCounts };
+  const deps: ApiDeps = {
+    ...input,
+    feed,
+    auth,
+    lane,
+    reads,
+    held: createHeldPages(options),
+    records,
+    rows,
+    waits,
+    rowCounts,
+  };
   const router = createRouter(deps);
   const calls = createOpenCalls();
   const server = fastify({

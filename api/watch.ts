@@ -8,6 +8,7 @@ import type { ApiDeps, Call } from './context.ts';
 import { cursorInput, labelsInput, workspaceInput } from './procedures/inputs.ts';
 import { readableKinds } from './procedures/read.ts';
 import { requireWorkspace } from './scopes.ts';
+import { tenantOf } from './tenant.ts';
 import { watchCursor, watchPlace } from './watch-cursor.ts';
 import type { WatchPlace } from './watch-cursor.ts';
 
@@ -17,7 +18,8 @@ import type { WatchPlace } from './watch-cursor.ts';
  * W1  Without a cursor it begins with the present selection; what changes meanwhile follows, none missed.
  * W2  A changed row that fails the label selector is LEFT, whether or not it was sent before; one that is gone is REMOVED.
  * W3  A cursor that has lost tombstones, or comes from a later state of the database than there is, is CURSOR_EXPIRED.
- * W4  The key is asked for again at least every `keyRecheckMs`, between two events too: revocation closes the watch.
+ * W4  The key is asked for again at least every `keyRecheckMs`, between two events and while it reads too: revocation closes the watch.
+ * W5  A watch whose reader takes nothing keeps one event: its page may be let go, and is read again from there.
  */
 export const watchInput = z.strictObject({
   workspace: workspaceInput,
@@ -71,7 +73,7 @@ export async function* watch(
   yield* follow(watching, { place, moved: (ms) => standing.moved(ms, signal) });
 }
 
-/** Rows that a watch holds while its reader takes them, 64 KB each at most: a tenant may have 500 that do not read. */
+/** Rows of one page of the present selection. */
 const pageMax = 50;
 const bookmark: WatchEvent = { type: 'BOOKMARK' };
 const changed = (view: ResourceView): WatchEvent => ({ type: 'CHANGED', resource: projectResource(view) });
@@ -79,59 +81,95 @@ const gone = (signal: AbortSignal | undefined): boolean => signal?.aborted === t
 
 /** The present selection. Its ids carry how far the listing came, so that a client that reconnects misses none of it. */
 async function* present(
-  { deps, call, selection, signal, stillHolds }: Watching,
+  watching: Watching,
   { workspace, place }: { readonly workspace: string; readonly place: WatchPlace | null },
 ) {
+  const { deps, call, selection, signal, stillHolds } = watching;
   let version = place?.version ?? null;
   let after: ResourceKey | undefined = place?.listing === undefined ? undefined : { workspace, ...place.listing };
   for (let more = true; more && !gone(signal);) {
-    const query: ListQuery = {
-      workspace,
-      ...(selection.kind === undefined ? {} : { kind: selection.kind }),
-      labels: selection.labels,
-      limit: pageMax,
-      ...(after === undefined ? {} : { after }),
-    };
-    const page = await deps.lane.run(workspace, () => deps.reads.list(call.scope, query));
+    const page = await readPresent(watching, workspace, after);
     version ??= page.version ?? 0;
-    for (const view of page.items) {
+    for (const view of page.held) {
       const { kind, name } = view.row;
+      after = { workspace, kind, name };
       if (!mayRead(selection, kind)) continue;
       const id = watchCursor({ workspace, version, listing: { kind, name } });
       await stillHolds();
       yield tracked(id, changed(view));
     }
-    after = page.items.at(-1)?.row ?? after;
-    more = page.more;
+    more = page.more || page.held.isCut();
     await deps.auth.recheck(call.caller);
   }
   return { workspace, version: version ?? 0 };
 }
 
+/** A page of the selection, held apart from all that a watch keeps while its reader takes its time. */
+async function readPresent(watching: Watching, workspace: string, after: ResourceKey | undefined) {
+  const { deps, call, selection } = watching;
+  const query: ListQuery = {
+    workspace,
+    ...(selection.kind === undefined ? {} : { kind: selection.kind }),
+    labels: selection.labels,
+    limit: pageMax,
+    ...(after === undefined ? {} : { after }),
+  };
+  const reading = deps.lane.run(workspace, () => deps.reads.list(call.scope, query));
+  const { items, more, version } = await whileKeyHolds(watching, reading);
+  return { held: deps.held.hold(tenantOf(call.principal), items), more, version };
+}
+
 /** Changes after a place, with bookmarks, until the caller leaves. */
 async function* follow(
-  { deps, call, selection, signal, stillHolds }: Watching,
+  watching: Watching,
   input: { readonly place: WatchPlace; readonly moved: (timeoutMs: number) => Promise<void> },
 ) {
-  const { clock, options, feed } = deps;
+  const { deps, call, selection, signal, stillHolds } = watching;
+  const { clock, options } = deps;
   const { workspace } = input.place;
   let { version } = input.place;
   let bookmarkAt = clock.monotonic() + options.bookmarkEveryMs;
   while (!gone(signal)) {
-    const page = await feed.read(call.scope, workspace, version);
-    if (version < page.trimmedThrough || version > page.version) throw expired(version, page.trimmedThrough);
-    for (const change of page.changes) {
+    const page = await readChanged(watching, workspace, version);
+    for (const change of page.held) {
+      ({ version } = change);
       const event = eventOf(change, selection);
       await stillHolds();
-      if (event !== null) yield tracked(watchCursor({ workspace, version: change.version }), event);
+      if (event !== null) yield tracked(watchCursor({ workspace, version }), event);
     }
-    version = page.full ? (page.changes.at(-1)?.version ?? version) : page.version;
+    const more = page.full || page.held.isCut();
+    if (!more) ({ version } = page);
     if (clock.monotonic() >= bookmarkAt) {
       yield tracked(watchCursor({ workspace, version }), bookmark);
       bookmarkAt = clock.monotonic() + options.bookmarkEveryMs;
     }
     await deps.auth.recheck(call.caller);
-    if (!page.full) await input.moved(Math.min(options.keyRecheckMs, Math.max(1, bookmarkAt - clock.monotonic())));
+    if (!more) await input.moved(Math.min(options.keyRecheckMs, Math.max(1, bookmarkAt - clock.monotonic())));
+  }
+}
+
+/** A page of what changed, held likewise. Throws CURSOR_EXPIRED. */
+async function readChanged(watching: Watching, workspace: string, after: number) {
+  const { deps, call } = watching;
+  const reading = deps.feed.read(call.scope, workspace, after);
+  const { changes, full, version, trimmedThrough } = await whileKeyHolds(watching, reading);
+  if (after < trimmedThrough || after > version) throw expired(after, trimmedThrough);
+  return { held: deps.held.hold(tenantOf(call.principal), changes), full, version };
+}
+
+/** What is read, unless the key is lost meanwhile: in the tenant's own line that may take long. */
+async function whileKeyHolds<T>({ deps, call }: Watching, reading: Promise<T>): Promise<T> {
+  const { auth, clock, options } = deps;
+  const read = reading.then((value) => ({ value }));
+  // Where the key is lost, nobody hears of its failure.
+  read.catch(() => undefined);
+  for (;;) {
+    const pause = new AbortController();
+    const first = await Promise.race([read, clock.sleep(options.keyRecheckMs, pause.signal).then(() => null)]).finally(
+      () => pause.abort(),
+    );
+    if (first !== null) return first.value;
+    await auth.recheck(call.caller);
   }
 }
 
