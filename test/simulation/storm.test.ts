@@ -16,7 +16,7 @@ async function traceIn(env: Readonly<Record<string, string>>, seed: number): Pro
 // A sample; all 2,000 seeds of reliability.md: npm run sim -- --suite storm --seeds 1:2000
 describe('seeded storm', () => {
   test('three replicas converge from faults, crashes, pauses, edits and drift, and claim nothing untrue on the way', async () => {
-    const seeds = Array.from({ length: 20 }, (_, n) => n + 1);
+    const seeds = Array.from({ length: 15 }, (_, n) => n + 1);
     const report = await runSuite(storm, seeds);
     expect(firstFailures(report)).toEqual([]);
     expect(report.neverHit).toEqual([]);
