@@ -62,25 +62,46 @@ async function run({ quick, server, note }: BenchContext): Promise<readonly Figu
   const bareShape = { callers: bareConnections, seconds };
   const alone = await measured('bare transactions', bareShape, bareOne);
   const half = { perSecond: few.ours / 2, seconds: seconds * 2 };
-  const [applied, idle] = [await openLoop(half, applyOne), await openLoop(half, noopOne)];
+  const [applied, idle, plain] = [
+    await openLoop(half, applyOne),
+    await openLoop(half, noopOne),
+    await openLoop(half, bareOne),
+  ];
   await bare.end();
   await agents.stop();
   await db.drop();
-  return [
-    ...throughput({ few, many, alone, rounds }),
-    ...[0.5, 0.99].map((share) =>
-      figure({
-        name: `apply-p${share * 100}-half-load`,
-        ours: { value: percentile(applied, share), unit: 'ms' },
-        reference: { value: percentile(idle, share), unit: 'ms', of: 'no-op mutation at the same rate' },
-        ...(share === 0.99 ? { goal: { text: '< 20 ms', met: ({ ours }) => ours < 20 } } : {}),
-        shape: `${shape}; ${Math.round(half.perSecond)} requests/s for ${half.seconds} s, timed from when each was due`,
-      }),
-    ),
-  ];
+  return [...throughput({ few, many, alone, rounds }), ...latencies({ applied, idle, plain }, half)];
 }
 
 const shape = `one new row a request, ${shardsUsed} workspaces of ${seeded} rows in ${shardsUsed} shards, tenants' keys, API in a process of its own with pools of 10`;
+
+/** Of each call, in ms. */
+interface Latencies {
+  readonly applied: readonly number[];
+  readonly idle: readonly number[];
+  /** Of bare transactions: what the database, its disk and the machine's processors leave. */
+  readonly plain: readonly number[];
+}
+
+function latencies(
+  { applied, idle, plain }: Latencies,
+  half: { readonly perSecond: number; readonly seconds: number },
+): readonly Figure[] {
+  const rate = `${Math.round(half.perSecond)} requests/s for ${half.seconds} s, timed from when each was due`;
+  const noop = { times: idle, of: 'no-op mutation at the same rate' };
+  const bare = { times: plain, of: 'bare transaction at the same rate' };
+  const of = (name: string, share: number, reference: typeof noop): Parameters<typeof figure>[0] => ({
+    name: `apply-p${share * 100}-${name}`,
+    ours: { value: percentile(applied, share), unit: 'ms' },
+    reference: { value: percentile(reference.times, share), unit: 'ms', of: reference.of },
+    shape: `${shape}; ${rate}`,
+  });
+  return [
+    figure(of('half-load', 0.5, noop)),
+    figure({ ...of('half-load', 0.99, noop), goal: { text: '< 20 ms', met: ({ ours }) => ours < 20 } }),
+    figure(of('bare', 0.99, bare)),
+  ];
+}
 
 interface Found {
   readonly few: Pair;
