@@ -21,7 +21,9 @@ const optionsSchema = z.strictObject({
   batchMax: count(20, 1, 100),
   /** Time for a request to arrive completely. */
   requestReadMs: ms(15_000, 100, 120_000),
-  /** Of answers that callers of one workspace have asked for and not read. */
+  /** Calls of one workspace under way, watches among them but for waits. */
+  callsPerTenantMax: count(2_500, 1, 100_000),
+  /** Of what calls of one workspace have sent and are not answered, and of answers that are not read. */
   unreadBytesMax: count(67_108_864, 1_024, 1_073_741_824),
   /** A connection on which nothing moves for so long is closed, answer or none: longer than any wait, and than the pause of a watch. */
   silentMs: ms(75_000, 100, 600_000),

@@ -239,8 +239,7 @@ function addTrpc(server: FastifyInstance, { deps, router, calls }: TrpcInput): v
       door.enter(request, reply, { caller, call, text });
       return reply;
     }
-    unread.refuse(caller.principal);
-    unread.follow(caller.principal, reply.raw);
+    unread.admit(caller.principal, reply.raw, text.length);
     const signal = calls.open(request, reply);
     const response = await traceOfRequest.run(request.id, () =>
       answer({ deps, router, fieldsOf, request, caller, call, path, url, text, signal }),

@@ -5,39 +5,51 @@ import type { ApiOptions } from './options.ts';
 import { tenantOf } from './tenant.ts';
 
 /**
- * Bytes of answers that their callers do not read: what the kernel does not take stays in this process. One key that asked for long lists
- * and read none of them ended the process for everyone. (A connection on which nothing moves is closed by the server's own timeout.)
+ * What calls keep in this process until they are over: what they sent, and what of their answers their callers do not read and the kernel
+ * does not take. One key that asked for long lists and read none of them, or sent long manifests faster than they are written, ended the
+ * process for everyone. (A connection on which nothing moves is closed by the server's own timeout.)
  */
 export interface UnreadAnswers {
-  /** Counts what this answer leaves unread, until it is read or its caller gone. */
-  follow(principal: Owner, answer: Pick<ServerResponse, 'writableLength' | 'once'>): void;
-  /** Throws RATE_LIMITED while the answers of a tenant leave too much unread. */
+  /** Counts a call of so many bytes until it is answered and read, or its caller gone. Throws RATE_LIMITED if its tenant has too much open. */
+  admit(principal: Owner, answer: Answer, bytes: number): void;
+  /** Throws RATE_LIMITED while the calls of a tenant keep too much. */
   refuse(principal: Owner): void;
 }
 
 type Owner = Pick<Principal, 'keyId' | 'workspace'>;
+type Answer = Pick<ServerResponse, 'writableLength' | 'once'>;
 
-export function createUnreadAnswers({ unreadBytesMax }: Pick<ApiOptions, 'unreadBytesMax'>): UnreadAnswers {
-  const tenants = new Map<string, Set<Pick<ServerResponse, 'writableLength'>>>();
+export function createUnreadAnswers(options: Pick<ApiOptions, 'unreadBytesMax' | 'callsPerTenantMax'>): UnreadAnswers {
+  const { unreadBytesMax, callsPerTenantMax } = options;
+  /** Bytes asked by answer, of each tenant. */
+  const tenants = new Map<string, Map<Pick<ServerResponse, 'writableLength'>, number>>();
+  const refuse = (tenant: string): void => {
+    let bytes = 0;
+    for (const [answer, asked] of tenants.get(tenant) ?? []) bytes += asked + answer.writableLength;
+    if (bytes > unreadBytesMax) throw tooMuchOpen(bytes, unreadBytesMax);
+  };
   return {
-    follow(principal, answer) {
+    admit(principal, answer, bytes) {
       const tenant = tenantOf(principal);
-      const open = tenants.get(tenant) ?? new Set();
-      tenants.set(tenant, open.add(answer));
+      refuse(tenant);
+      const open = tenants.get(tenant) ?? new Map();
+      if (open.size >= callsPerTenantMax) throw tooManyOpen(callsPerTenantMax);
+      tenants.set(tenant, open.set(answer, bytes));
       answer.once('close', () => {
         open.delete(answer);
         if (open.size === 0 && tenants.get(tenant) === open) tenants.delete(tenant);
       });
     },
-    refuse(principal) {
-      let bytes = 0;
-      for (const answer of tenants.get(tenantOf(principal)) ?? []) bytes += answer.writableLength;
-      if (bytes > unreadBytesMax) throw tooMuchUnread(bytes, unreadBytesMax);
-    },
+    refuse: (principal) => refuse(tenantOf(principal)),
   };
 }
 
-function tooMuchUnread(bytes: number, max: number): ApiError {
-  const message = `Answers of ${bytes} bytes wait to be read by callers of this workspace. Read them, or ask for shorter lists.`;
+function tooMuchOpen(bytes: number, max: number): ApiError {
+  const message = `Calls of this workspace keep ${bytes} bytes, sent and not read. Read the answers, send fewer calls at once, or ask for shorter lists.`;
   return new ApiError('RATE_LIMITED', message, { allowed: { max }, current: bytes, retryAfterMs: 1_000 });
+}
+
+function tooManyOpen(max: number): ApiError {
+  const message = `${max} calls of this workspace are under way. Let one end, then call again.`;
+  return new ApiError('RATE_LIMITED', message, { allowed: { max }, retryAfterMs: 1_000 });
 }

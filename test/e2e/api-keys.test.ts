@@ -146,7 +146,7 @@ describe('what a key may make', () => {
       expect(ids.toSorted()).toEqual(made.toSorted());
       for (const bad of [
         encodeCursor('list', [1, 'a']),
-        encodeCursor('keys', [1e300, 'a']),
+        encodeCursor('keys', [8.64e15, 'a']),
         encodeCursor('keys', [1]),
       ]) {
         expect((await own.call('keys.list', { cursor: bad })).error.data).toMatchObject({

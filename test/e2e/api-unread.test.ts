@@ -8,10 +8,10 @@ import type { TestApi } from './api-support.ts';
 /** Callers who ask and do not read: the answers stay in the memory of the API, which is everyone's. */
 let api: TestApi;
 const sockets: Socket[] = [];
+const lifecycle = Array.from({ length: 58 }, (_, n) => ({ deleteAfterDays: 1, prefix: `${n}`.padEnd(1_000, 'x') }));
 beforeEach(async () => {
   api = await startApi({ options: { unreadBytesMax: 8_000_000, silentMs: 2_000 } });
   await api.server.listen({ host: '127.0.0.1', port: 0 });
-  const lifecycle = Array.from({ length: 58 }, (_, n) => ({ deleteAfterDays: 1, prefix: `${n}`.padEnd(1_000, 'x') }));
   for (let n = 0; n < 50; n += 10) {
     const manifests = Array.from({ length: 10 }, (_, m) => bucketManifest(`fat-${n + m}`, { spec: { lifecycle } }));
     await api.call('resources.apply_all', { manifests });
@@ -51,6 +51,52 @@ it('are refused more when they leave too much unread, by all keys of a workspace
   const answer = await api.call('resources.list', { limit: 1 }, one);
   expect(answer.error.data).toMatchObject({ code: 'RATE_LIMITED', allowed: { max: 8_000_000 }, retryAfterMs: 1_000 });
   expect(answer.error.data.current).toBeLessThan(8_000_000 + 2 * 3_500_000);
+});
+
+/** Writes of acme that are carried out when they are let. */
+function gated(of: TestApi): () => void {
+  const gate = Promise.withResolvers<void>();
+  const { resources } = of.stores;
+  const mutate = resources.mutate.bind(resources);
+  resources.mutate = async (input) => {
+    if (input.workspace === 'acme') await gate.promise;
+    return await mutate(input);
+  };
+  return gate.resolve;
+}
+
+const statusesOf = async (calls: readonly Promise<{ readonly status: number }>[]): Promise<number[]> =>
+  (await Promise.all(calls)).map((one) => one.status);
+
+it('are refused more while too much of what they sent waits to be carried out; others are served', async () => {
+  const letGo = gated(api);
+  const key = api.key({ workspace: 'acme' });
+  // Some 600 KB each.
+  const manifests = Array.from({ length: 10 }, (_, n) => bucketManifest(`b-${n}`, { spec: { lifecycle } }));
+  const statuses = statusesOf(Array.from({ length: 20 }, () => api.call('resources.apply_all', { manifests }, key)));
+  await expect.poll(async () => (await api.call('resources.list', { limit: 1 }, key)).status).toBe(429);
+  expect((await api.call('resources.list', {}, api.key({ workspace: 'beta' }))).status).toBe(200);
+  letGo();
+  expect((await statuses).filter((status) => status === 429).length).toBeGreaterThanOrEqual(5);
+  expect((await api.call('resources.list', { limit: 1 }, key)).status).toBe(200);
+});
+
+it('are refused more while too many of their calls are under way', async () => {
+  const own = await startApi({ options: { callsPerTenantMax: 3 } });
+  try {
+    const letGo = gated(own);
+    const [key, theirs] = [own.key({ workspace: 'acme' }), own.key({ workspace: 'beta' })];
+    const statuses = statusesOf(
+      Array.from({ length: 5 }, (_, n) => own.call('resources.apply', { manifest: bucketManifest(`c-${n}`) }, key)),
+    );
+    await expect.poll(async () => (await own.call('kinds.list', {}, key)).status).toBe(429);
+    expect((await own.call('kinds.list', {}, theirs)).status).toBe(200);
+    letGo();
+    expect((await statuses).filter((status) => status === 429)).toHaveLength(2);
+    expect((await own.call('kinds.list', {}, key)).status).toBe(200);
+  } finally {
+    await own.close();
+  }
 });
 
 it.each(['resources.list', 'resources.watch'])('lose the connection on which their %s has not moved', async (what) => {
