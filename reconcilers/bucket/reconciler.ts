@@ -1,7 +1,6 @@
 import type { CallOptions, ReadContext, Reconciler, Target, WriteContext } from '#controller/contract.ts';
 import { ProviderError } from '#controller/contract.ts';
 import { bucket, bucketLocation, externalBucketName } from '#resources/bucket.ts';
-import { sameJson } from '#resources/json.ts';
 import type { ObjectView } from '#reconcilers/providers/gcs/replies.ts';
 import type { BucketAction, ExposeBucket } from './actions.ts';
 import type { BucketClient } from './client.ts';
@@ -134,7 +133,10 @@ async function expose(calls: Calls, action: ExposeBucket, ctx: WriteContext): Pr
   await setExposure(calls, { name: action.bucket, publicRead: true, grant: true }, ctx);
 }
 
-/** Read, change, write back with the etag: bindings of others stay, and a change in between is refused by the provider. */
+/**
+ * Read, change, write back with the etag: bindings of others stay, and a change in between is refused by the provider. Written also where
+ * it reads as wanted already: a read may lag, and the etag tells.
+ */
 async function setExposure(
   { client, read, guarded }: Calls,
   wish: { name: string; publicRead: boolean; grant: boolean },
@@ -143,7 +145,6 @@ async function setExposure(
   const policy = await ctx.call(read('buckets.getIamPolicy'), (signal) => client.policy(wish.name, signal));
   if (policy === null) return; // the bucket vanished: the next look tells
   const wanted = wish.grant ? exposedAs(policy, wish.publicRead) : concealed(policy, wish.publicRead);
-  if (sameJson(policy, wanted)) return;
   await ctx.call(guarded('buckets.setIamPolicy'), (signal) => client.setPolicy(wish.name, wanted, signal));
 }
 
