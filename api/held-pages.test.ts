@@ -45,6 +45,18 @@ describe('pages that are held', () => {
     expect(held.map((one) => one.all())).toEqual([1, 1, 1, 1, 10, 10, 10, 10]);
   });
 
+  it('weigh once where many have the same', () => {
+    const pages = createHeldPages({ watchBytesPerTenant: 25_000, watchBytesMax: 100_000 });
+    const items = page('a');
+    const held = Array.from({ length: 50 }, () => reader(pages.hold('acme', items)));
+    expect(held.every((one) => one.one() === 'a0')).toBe(true);
+    expect(held.map((one) => one.all())).toEqual(Array.from({ length: 50 }, () => 9));
+    const kept = reader(pages.hold('acme', page('k')));
+    expect(kept.one()).toBe('k0');
+    pages.hold('acme', page('l'));
+    expect(kept.all()).toBe(9);
+  });
+
   it('make room when nobody takes from them any more', () => {
     const pages = createHeldPages({ watchBytesPerTenant: 25_000, watchBytesMax: 100_000 });
     const kept = reader(pages.hold('acme', page('k')));

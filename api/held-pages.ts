@@ -21,9 +21,16 @@ export interface Held<T> {
 }
 
 interface Page {
+  readonly shared: Shared;
+  items: readonly unknown[] | null;
+}
+
+/** Watches that asked at the same time have the same items: they weigh once. */
+interface Shared {
+  /** Whose they count for: of the first who had them. */
   readonly tenant: string;
   readonly bytes: number;
-  items: readonly unknown[] | null;
+  holders: number;
 }
 
 /** One of these serves a process. */
@@ -31,17 +38,28 @@ export function createHeldPages(options: Pick<ApiOptions, 'watchBytesPerTenant' 
   /** In the order in which something was last taken from them. */
   const pages = new Set<Page>();
   const bytesOf = new Map<string, number>();
+  const sharedBy = new WeakMap<readonly unknown[], Shared>();
   let all = 0;
 
-  const count = (page: Page, sign: 1 | -1): void => {
-    const left = (bytesOf.get(page.tenant) ?? 0) + sign * page.bytes;
-    if (left === 0) bytesOf.delete(page.tenant);
-    else bytesOf.set(page.tenant, left);
-    all += sign * page.bytes;
+  const count = ({ tenant, bytes }: Shared, sign: 1 | -1): void => {
+    const left = (bytesOf.get(tenant) ?? 0) + sign * bytes;
+    if (left === 0) bytesOf.delete(tenant);
+    else bytesOf.set(tenant, left);
+    all += sign * bytes;
+  };
+  const share = (tenant: string, items: readonly unknown[]): Shared => {
+    const known = sharedBy.get(items);
+    const shared = known ?? { tenant, bytes: weightOf(items), holders: 0 };
+    if (known === undefined) sharedBy.set(items, shared);
+    if (shared.holders === 0) count(shared, 1);
+    shared.holders += 1;
+    return shared;
   };
   const letGo = (page: Page): void => {
     page.items = null;
-    if (pages.delete(page)) count(page, -1);
+    if (!pages.delete(page)) return;
+    page.shared.holders -= 1;
+    if (page.shared.holders === 0) count(page.shared, -1);
   };
   const touch = (page: Page): void => {
     pages.delete(page);
@@ -49,19 +67,20 @@ export function createHeldPages(options: Pick<ApiOptions, 'watchBytesPerTenant' 
   };
   const makeRoom = (kept: Page): void => {
     const { watchBytesPerTenant, watchBytesMax } = options;
+    const { tenant } = kept.shared;
     for (const page of pages) {
-      const tooMuch = (bytesOf.get(kept.tenant) ?? 0) > watchBytesPerTenant;
+      const tooMuch = (bytesOf.get(tenant) ?? 0) > watchBytesPerTenant;
       if (!tooMuch && all <= watchBytesMax) return;
-      if (page !== kept && (page.tenant === kept.tenant || all > watchBytesMax)) letGo(page);
+      const others = page.shared !== kept.shared && (page.shared.tenant === tenant || all > watchBytesMax);
+      if (others) letGo(page);
     }
   };
   return {
     hold<T>(tenant: string, items: readonly T[]) {
-      const page: Page = { tenant, bytes: weightOf(items), items };
+      const page: Page = { shared: share(tenant, items), items };
       const { length } = items;
       let taken = 0;
       pages.add(page);
-      count(page, 1);
       makeRoom(page);
       const [first] = items;
       return { isCut: () => taken < length, [Symbol.iterator]: () => take(first) };
