@@ -52,7 +52,7 @@ const batchKeysMax = 400;
 
 /** Transactions at once: the rest of the pool is there for reads. With 4, a stall of one was a queue for all. */
 const batchesAtOnceMax = 8;
-/** Of those, at work; the others wait for the disk. With 8 on two cores, each carried less, and a mutation took an eighth more of them. */
+/** Of those, at work; the others wait for the disk. With 8 on two cores, each carried less, and a mutation took a twelfth more of them. */
 const batchesAtWorkMax = 3;
 /** Some ten times what one takes: it waits for a lock. */
 const batchWorkMs = 25;
