@@ -66,7 +66,9 @@ function asked(pass: Pass, deps: PassDeps, failure: Outcome): Outcome | null {
   // Its look is still one of those that tell when the account answers again.
   const { provider, account } = failure.account;
   const clearsOn = [...open.outcome.clearsOn, topic.provider(provider, account), topic.credential(provider, account)];
-  return { ...open.outcome, clearsOn, parkedOn: failure.account };
+  // Parked on a breaker that is closed it would be due at once, and its own looks, refused one after the other, would open it for all.
+  const isShut = failure.type === 'unavailable' || failure.stalled;
+  return { ...open.outcome, clearsOn, ...(isShut ? { parkedOn: failure.account } : {}) };
 }
 
 async function steps(pass: Pass, deps: PassDeps): Promise<Outcome> {

@@ -154,9 +154,10 @@ export const cannotKnow: Suite = {
         run: () => unobservable(seed, fault, blind),
       })),
     ),
+    { id: 'refused a look that others are not', run: () => refusedAlone(seed) },
   ],
   mustHit: ['fault:lose-reply', 'fault:lose-request', 'decision:happened', 'decision:did_not'].concat(
-    ['garbled', 'refuse', 'forbid'].map((blind) => `unobservable:${blind}`),
+    ['garbled', 'refuse', 'forbid', 'alone'].map((blind) => `unobservable:${blind}`),
   ),
 };
 
@@ -199,6 +200,8 @@ async function decided(seed: number, outcome: 'happened' | 'did_not'): Promise<W
 }
 
 const blindMs = 3_600_000;
+/** Often enough that a success stands between two refusals that are not sent at once. */
+const neighbourEveryMs = 200;
 
 /**
  * A send that could be looked up, and nobody can look for an hour: its own reads answer garbage, or the whole account is down or refuses
@@ -243,6 +246,40 @@ async function unobservable(
     if (!(await world.until(() => isRight(world, letter, key), healsMs))) throw new Error(describeRow(agent, key));
     if (clouds.tiny.letters.size !== 1) throw new Error(`O5: ${String(clouds.tiny.letters.size)} letters`);
     world.sometimes(`unobservable:${blind}`);
+    return world;
+  } finally {
+    world.close();
+  }
+}
+
+/** The credential may not look up this one send, and is good for all else: to ask a person must not cost the others their account. */
+async function refusedAlone(seed: number): Promise<World> {
+  const [letter, token] = [scenarioOf('Letter'), scenarioOf('Token')];
+  const world = createWorld({ seed });
+  const { agent, db } = world;
+  const [key, neighbour] = [subjectKey(letter), keyOf('Token', 'neighbour')];
+  const isShut = (): boolean => db.providers.get('tiny/acct-1')?.breaker === 'open';
+  const besides = async (ms: number, isEnough: () => boolean): Promise<boolean> => {
+    for (let at = 0; at < ms && !isEnough(); at += neighbourEveryMs) {
+      wakeNow(world, rowAt(world, neighbour).uid);
+      await world.run(neighbourEveryMs);
+    }
+    return isEnough();
+  };
+  try {
+    await world.prepare(letter);
+    await agent.apply(neighbour, token.sample);
+    world.setFaults(({ op }) => {
+      if (op === 'tiny.letters.send') return 'lose-reply';
+      return op === 'tiny.letters.find' ? 'forbid' : null;
+    });
+    await agent.apply(key, letter.sample);
+    const isAsked = (): boolean => stalledReason(agent.row(key)) === 'NeedsDecision';
+    if (!(await besides(15 * 60_000, isAsked))) throw new Error(`nobody is asked: ${describeRow(agent, key)}`);
+    // Its first looks may have come close together; these here are a minute's of a row that waits for ten.
+    if (!(await besides(10 * 60_000, () => !isShut()))) throw new Error('the account stays shut');
+    if (await besides(60_000, isShut)) throw new Error(`O9: shut for all: ${describeRow(agent, key)}`);
+    world.sometimes('unobservable:alone');
     return world;
   } finally {
     world.close();
