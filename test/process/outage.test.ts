@@ -10,6 +10,7 @@ import {
   timesDone,
   workspaceManifest,
 } from '#test/support/process/operator.ts';
+import { inspectedFlags, liveHeapOf } from '#test/support/process/live-heap.ts';
 import type { Answer, Operator, Question, Role } from '#test/support/process/operator.ts';
 import { startOwnPostgres } from '#test/support/process/own-postgres.ts';
 import type { OwnPostgres } from '#test/support/process/own-postgres.ts';
@@ -23,8 +24,10 @@ const outageMs = Number(process.env['VIBN_OUTAGE_MINUTES'] ?? '0.2') * 60_000;
 /** A call that was allowed just before the crash begins within 2 s of that (architecture §5, Leases); half a second to arrive. */
 const begunMs = 2_500;
 const resumeMsMax = 15_000;
-/** Retries make garbage, in teeth of 100 MB; over minutes they average. */
+/** Resident: retries make garbage, in teeth of 100 MB; over minutes they average. */
 const growthMbMax = outageMs < 60_000 ? 120 : 30;
+/** Of what is held on to, all garbage collected, however long the outage. */
+const heldMbMax = 3;
 const workspace = 'acme';
 
 let database: OwnPostgres;
@@ -33,7 +36,7 @@ let api: Role;
 let controller: Role;
 beforeAll(async () => {
   database = await startOwnPostgres();
-  operator = await createOperator({ urlOf: (role) => database.urlOf(role) });
+  operator = await createOperator({ urlOf: (role) => database.urlOf(role), flags: inspectedFlags });
   [api, controller] = [await operator.api(), await operator.controller()];
   await apply(workspaceManifest(workspace));
 });
@@ -89,12 +92,15 @@ describe(`a database that is away for ${outageMs / 1_000} s`, () => {
       await until(() => (machineMs() - downAt > begunMs ? true : null));
       const callsBefore = operator.cloud.calls.since(0).next;
       const linesBefore = [api, controller].map((role) => role.lines.length);
+      const heaps = [await liveHeapOf(api), await liveHeapOf(controller)];
+      const held: number[][] = [];
       const memory: number[][] = [];
       const probes: number[][] = [];
       while (machineMs() - downAt < outageMs) {
         const urls = [api, controller].flatMap((role) => [`${role.url}/healthz`, `${role.url}/readyz`]);
         probes.push(await Promise.all(urls.map(statusOf)));
         memory.push([api, controller].map((role) => residentMb(role.pid) ?? 0));
+        held.push(await Promise.all(heaps.map((heap) => heap.measure())));
         await new Promise((resolve) => setTimeout(resolve, 1_000));
       }
       const during = traffic.answers.filter((one) => one.at > downAt + begunMs);
@@ -118,7 +124,11 @@ describe(`a database that is away for ${outageMs / 1_000} s`, () => {
       // One line a request and one that says why.
       expect(apiLines).toBeLessThan(2 * during.length + 5 * seconds);
       // Once both are warm: what grows with the outage would go on growing.
-      for (const index of [0, 1]) expect(growthMb(memory.map((mb) => mb[index] ?? 0))).toBeLessThan(growthMbMax);
+      for (const index of [0, 1]) {
+        expect(growthMb(memory.map((mb) => mb[index] ?? 0))).toBeLessThan(growthMbMax);
+        expect(growthMb(held.map((mb) => mb[index] ?? NaN))).toBeLessThan(heldMbMax);
+      }
+      for (const heap of heaps) heap[Symbol.dispose]();
 
       await database.start();
       const upAt = machineMs();
@@ -135,7 +145,8 @@ describe(`a database that is away for ${outageMs / 1_000} s`, () => {
         providerCallAfterMs: Math.round(resumedMs),
         controllerLinesPerS: Number((controllerLines / seconds).toFixed(2)),
         apiLinesPerCall: Number((apiLines / during.length).toFixed(2)),
-        memoryMb: memory.filter((_, n) => n % Math.ceil(memory.length / 12) === 0),
+        memoryMb: sampleOf(memory),
+        heldMb: sampleOf(held),
         buckets: names.length,
       };
       console.log(JSON.stringify(report));
@@ -148,6 +159,11 @@ describe(`a database that is away for ${outageMs / 1_000} s`, () => {
     outageMs + 120_000,
   );
 });
+
+/** A dozen of them. */
+function sampleOf<T>(all: readonly T[]): readonly T[] {
+  return all.filter((_, n) => n % Math.ceil(all.length / 12) === 0);
+}
 
 /** From the highest of the first half to the mean of the last eighth. */
 function growthMb(samples: readonly number[]): number {

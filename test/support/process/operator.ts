@@ -43,19 +43,21 @@ export interface OperatorInput {
   readonly urlOf: (role: LoginRole) => string;
   /** As the roles reach it; default: the same. */
   readonly through?: (url: string) => string;
+  /** Flags of Node for the roles. */
+  readonly flags?: readonly string[];
 }
 
 const hmacSecret = 'a secret that only the tests of processes know';
 const rates = { VIBN_RATE_GCS: '5000', VIBN_RATE_GCS_BUCKETS: '5000' };
 
 /** Starts the cloud, without its rates, and makes a platform key. Roles are started by the test. */
-export async function createOperator({ urlOf, through = (url) => url }: OperatorInput): Promise<Operator> {
+export async function createOperator({ urlOf, through = (url) => url, flags = [] }: OperatorInput): Promise<Operator> {
   const cloud = await startCloud({ gcs: { rates: 'off' } });
   const key = await makeKey(urlOf);
   const running: Child[] = [];
   const url = (role: LoginRole): string => through(urlOf(role));
   const start = async (script: string, env: Record<string, string>, more: { root?: string } = {}): Promise<Child> => {
-    const child = startChild({ script, env, ...more });
+    const child = startChild({ script, env, flags, ...more });
     running.push(child);
     return child;
   };
