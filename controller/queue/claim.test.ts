@@ -11,14 +11,16 @@ import type { Batch, InFlight } from './claim.ts';
 /** Shards with so many due rows each; claims take them. */
 function createBench(due: Record<number, number>, slots = 8) {
   const asked: Pick<ClaimInput, 'shard' | 'limit' | 'perWorkspaceMax'>[] = [];
+  const from: (number | null)[] = [];
   const released: Fence[] = [];
   const state = { failRead: false, failClaim: false, gone: new Set<string>(), due };
   let made = 0;
   const claimer = createClaimer({
     store: {
-      claim({ shard, limit, perWorkspaceMax }) {
+      claim({ shard, limit, perWorkspaceMax, from: begin = null }) {
         if (state.failClaim) return Promise.reject(new Error('no database'));
         asked.push({ shard, limit, perWorkspaceMax });
+        from.push(begin);
         const count = Math.min(limit, due[shard] ?? 0);
         due[shard] = (due[shard] ?? 0) - count;
         return Promise.resolve(Array.from({ length: count }, () => claimOf(shard, `u${(made += 1)}`)));
@@ -41,7 +43,7 @@ function createBench(due: Record<number, number>, slots = 8) {
     options: createOptions({ engine: { slots } }).engine,
     kinds: ['Bucket'],
   });
-  return { claimer, asked, released, state };
+  return { claimer, asked, from, released, state };
 }
 
 const claimOf = (shard: number, uid: string): Claim => ({
@@ -53,9 +55,10 @@ const claimOf = (shard: number, uid: string): Claim => ({
   wakeSeq: 1,
   claimedAt: 5,
 });
+/** Due one after the other. */
 const passRowOf = (uid: string) => ({
   row: makeRow({ uid }),
-  work: makeWork(),
+  work: makeWork({ dueAt: 1_000 + Number(uid.slice(1)) }),
   intents: [],
   decisions: [],
   revision: null,
@@ -86,6 +89,47 @@ describe('a signalled shard', () => {
     expect((await claimer.next(busy()))?.claimed).toHaveLength(1);
     expect(await claimer.next(busy())).toBeNull();
     expect(asked).toHaveLength(1);
+  });
+});
+
+describe('a claim that goes on with a shard', () => {
+  it('begins at the first row of the one before, and at the beginning once that is over', async () => {
+    const { claimer, from, state } = createBench({ 1: 9 }, 4);
+    claimer.note([1]);
+    for (let n = 0; n < 4; n += 1) await claimer.next(busy());
+    state.due[1] = 3;
+    claimer.note([1]);
+    await claimer.next(busy());
+    expect(from).toEqual([null, 1_001, 1_005, null]);
+  });
+
+  it.each(['note', 'urge'] as const)(
+    'begins at the beginning after a %s, also one that came while it ran',
+    async (how) => {
+      const { claimer, from } = createBench({ 1: 99 }, 4);
+      claimer.note([1]);
+      await claimer.next(busy());
+      claimer[how]([1]);
+      const next = claimer.next(busy());
+      claimer[how]([1]);
+      await next;
+      await claimer.next(busy());
+      await claimer.next(busy());
+      expect(from).toEqual([null, null, null, 1_009]);
+    },
+  );
+
+  it('begins at the beginning after one that failed, and after one of whose rows one was gone', async () => {
+    const { claimer, from, state } = createBench({ 1: 99 }, 4);
+    claimer.note([1]);
+    await claimer.next(busy());
+    state.failRead = true;
+    await expect(claimer.next(busy())).rejects.toThrow('no database');
+    state.failRead = false;
+    state.gone.add('u9');
+    await claimer.next(busy());
+    await claimer.next(busy());
+    expect(from).toEqual([null, 1_001, null, null]);
   });
 });
 

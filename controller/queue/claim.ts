@@ -2,7 +2,7 @@
 import type { Clock } from '#controller/clock.ts';
 import type { EngineOptions } from '#controller/options.ts';
 import type { SharedReads } from '#controller/pass/scope.ts';
-import type { EngineStore } from '#controller/store/engine-store.ts';
+import type { ClaimInput, EngineStore } from '#controller/store/engine-store.ts';
 import type { Claim, PassRow } from '#controller/store/rows.ts';
 
 /**
@@ -16,6 +16,9 @@ import type { Claim, PassRow } from '#controller/store/rows.ts';
  * 3. While another shard or workspace waits, none has more than half of the slots.
  * 4. A shard of which a signal came goes before the others in every second claim: a user's edit during a resync of all shards waited for
  *    its shard's turn, a whole round of claims (p50 84 ms). Only every second, so that however many signals come, each shard has its turn.
+ * 5. A claim that goes on with a shard begins at the first row of the one before: what was due earlier is claimed. What has become so since
+ *    was signalled, or the poll finds it; a shard that was noted or urged is looked at from its beginning. Under an old snapshot the dead
+ *    entries before that row cost ten times the claim (store/engine/claim-rows.ts).
  */
 export interface Claimer {
   /** These shards may have due rows. */
@@ -67,40 +70,23 @@ export interface ClaimerInput {
 /** Rotates over the shards noted. */
 export function createClaimer(input: ClaimerInput): Claimer {
   const { options } = input;
-  const shards = new Set<number>();
-  const urged = new Set<number>();
+  const line = createLine();
   /** Rows that the claims under way may take, by shard: one claim of a shard at a time. */
   const underWay = new Map<number, number>();
-  let urgedLast = false;
-  /** The shards in the order of their turn. */
-  const line = (): readonly number[] => {
-    const waiting = Array.from(shards).filter((shard) => !underWay.has(shard));
-    const first = waiting.filter((shard) => urged.has(shard));
-    const [next, ...rest] = waiting.filter((shard) => !urged.has(shard));
-    if (next === undefined) return first;
-    return urgedLast ? [next, ...first, ...rest] : [...first, next, ...rest];
-  };
   const half = Math.max(1, Math.ceil(options.slots / 2));
   return {
-    note(noted) {
-      for (const shard of noted) shards.add(shard);
-    },
-    urge(noted) {
-      for (const shard of noted) {
-        shards.add(shard);
-        urged.add(shard);
-      }
-    },
-    hasMore: () => shards.size > 0,
+    note: (noted) => line.add(noted),
+    urge: (noted) => line.add(noted, 'urged'),
+    hasMore: () => line.length() > 0,
     async next(inFlight, start = () => undefined) {
       const full = new Set<number>();
       for (;;) {
         // Asked anew each time: shards come and go while an empty one is waited for, the empty one too: who noted it has not waited.
-        const shard = line().find((one) => !full.has(one));
+        const shard = line.waiting(underWay).find((one) => !full.has(one));
         const free = options.slots - inFlight.count - sum(underWay.values());
         if (shard === undefined || free <= 0) return null;
         const running = [...inFlight.ofShard(shard).values()];
-        const isAlone = shards.size === 1 && underWay.size === 0;
+        const isAlone = line.length() === 1 && underWay.size === 0;
         const limit = isAlone ? free : Math.min(free, half - sum(running));
         if (limit <= 0) {
           full.add(shard);
@@ -108,24 +94,75 @@ export function createClaimer(input: ClaimerInput): Claimer {
         }
         const perWorkspaceMax = Math.max(1, half - Math.max(0, ...running));
         // To the end of the line, and out of it before the statement: a shard noted while it runs is looked at again.
-        shards.delete(shard);
-        const isUrged = urged.delete(shard);
-        urgedLast = isUrged;
+        const turn = line.take(shard);
         underWay.set(shard, limit);
         try {
-          const batch = await claimShard(input, { shard, limit, perWorkspaceMax });
-          if (batch.more) shards.add(shard);
+          const batch = await claimShard(input, { shard, limit, perWorkspaceMax, ...turn.begin });
+          if (batch.more) turn.goOn(batch.first);
           if (batch.claimed.length === 0) continue;
           start(batch);
           return batch;
         } catch (error) {
-          shards.add(shard);
-          if (isUrged) urged.add(shard);
+          turn.failed();
           throw error;
         } finally {
           underWay.delete(shard);
         }
       }
+    },
+  };
+}
+
+/** One shard's turn, for which it has left the line. */
+interface Turn {
+  /** Where its claim begins; nothing: at the beginning. */
+  readonly begin: Pick<ClaimInput, 'from'>;
+  /** Back into the line: there may be more, due at `first` or later (null: at any time). */
+  goOn(first: number | null): void;
+  /** Back into the line, as it was. */
+  failed(): void;
+}
+
+/** The shards that wait for a claim. */
+function createLine() {
+  const shards = new Set<number>();
+  const urged = new Set<number>();
+  /** Where a shard is gone on with, ms. */
+  const begins = new Map<number, number>();
+  let urgedLast = false;
+  const add = (noted: readonly number[], how: 'noted' | 'urged' = 'noted'): void => {
+    for (const shard of noted) {
+      shards.add(shard);
+      begins.delete(shard);
+      if (how === 'urged') urged.add(shard);
+    }
+  };
+  return {
+    add,
+    length: () => shards.size,
+    /** In the order of their turn. */
+    waiting(underWay: ReadonlyMap<number, unknown>): readonly number[] {
+      const waiting = Array.from(shards).filter((shard) => !underWay.has(shard));
+      const first = waiting.filter((shard) => urged.has(shard));
+      const [next, ...rest] = waiting.filter((shard) => !urged.has(shard));
+      if (next === undefined) return first;
+      return urgedLast ? [next, ...first, ...rest] : [...first, next, ...rest];
+    },
+    take(shard: number): Turn {
+      const from = begins.get(shard);
+      const how = urged.delete(shard) ? 'urged' : 'noted';
+      shards.delete(shard);
+      begins.delete(shard);
+      urgedLast = how === 'urged';
+      return {
+        begin: from === undefined ? {} : { from },
+        goOn(first) {
+          // Noted meanwhile: what became due may be due earlier.
+          if (first !== null && !shards.has(shard)) begins.set(shard, first);
+          shards.add(shard);
+        },
+        failed: () => add([shard], how),
+      };
     },
   };
 }
@@ -136,14 +173,19 @@ function sum(counts: Iterable<number>): number {
 
 async function claimShard(
   input: ClaimerInput,
-  want: { shard: number; limit: number; perWorkspaceMax: number },
-): Promise<Batch & { readonly more: boolean }> {
+  want: Pick<ClaimInput, 'shard' | 'limit' | 'perWorkspaceMax' | 'from'>,
+): Promise<Batch & { readonly more: boolean; readonly first: number | null }> {
   const { store, holder, clock, options, kinds } = input;
   const sentAt = clock.monotonic();
   const claims = await store.claim({ ...want, holder, leaseMs: options.leaseMs, kinds });
   const more = claims.length >= Math.min(want.limit, seenOfEach);
-  if (claims.length === 0) return { claimed: [], version: 0, now: 0, sentAt, readAt: sentAt, shared: new Map(), more };
-  return { ...(await readClaimed(input, claims, sentAt)), more };
+  const empty = { claimed: [], version: 0, now: 0, sentAt, readAt: sentAt, shared: new Map() };
+  if (claims.length === 0) return { ...empty, more, first: null };
+  const batch = await readClaimed(input, claims, sentAt);
+  // One that is gone may have been the first.
+  const isWhole = batch.claimed.length === claims.length;
+  const first = isWhole ? Math.min(...batch.claimed.map(({ passRow }) => passRow.work.dueAt)) : null;
+  return { ...batch, more, first };
 }
 
 /** Rows of one workspace that any claim looks at, however many workspaces there are (store/engine/claim-rows.ts). */

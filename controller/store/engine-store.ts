@@ -1,6 +1,6 @@
 import type { Intent, OperationView } from '#controller/contract.ts';
 import type { Json } from '#resources/json.ts';
-import type { ResourceKey, ResourceRow } from '#resources/resource.ts';
+import type { Ms, ResourceKey, ResourceRow } from '#resources/resource.ts';
 import type { Topic } from '#resources/topic.ts';
 import type {
   Claim,
@@ -130,6 +130,8 @@ export interface ClaimInput {
   readonly leaseMs: number;
   /** Kinds that this build knows; absent: all. Rows of others are left to builds that know them. */
   readonly kinds?: readonly string[];
+  /** Only rows due at this time or later, ms; absent: all. */
+  readonly from?: Ms;
 }
 
 export interface ListInput {

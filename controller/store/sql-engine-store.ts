@@ -40,9 +40,9 @@ function createClaims({ sql, signals }: SqlEngineStoreOptions): Claims {
     async dueShards() {
       return (await dueShards(sql)).map((row) => row.shard);
     },
-    async claim({ shard, holder, limit, perWorkspaceMax, leaseMs, kinds }) {
+    async claim({ shard, holder, limit, perWorkspaceMax, leaseMs, kinds, from }) {
       if (limit < 1) return [];
-      const rows = await claimRows(sql, shard, holder, limit, perWorkspaceMax, leaseMs, kinds ?? null);
+      const rows = await claimRows(sql, shard, holder, limit, perWorkspaceMax, leaseMs, kinds ?? null, from ?? null);
       return rows.map(({ uid, workspace, kind, epoch, wake_seq: wakeSeq, claimed_at: claimedAt }) => {
         return { shard, uid, workspace, kind, epoch, wakeSeq, claimedAt };
       });

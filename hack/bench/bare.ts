@@ -63,6 +63,7 @@ async function runLoop(sql: postgres.Sql, input: BareInput, loop: number): Promi
       half,
       leaseMs,
       null,
+      null,
     )) as unknown as Claimed[];
     if (claims.length === 0) continue;
     mine.push(shard);

@@ -12,8 +12,8 @@ import { createSqlStores, gate, type SqlStores } from '#test/support/stores.ts';
 //
 //   VIBN_BLOAT_UPDATES=200000 vitest run --project database test/database/bloat    in full, a minute or two; a sample is 12,000
 //
-// The rows are of 16 shards, as in the benches: dead entries are passed by the claims of their own shard. VIBN_BLOAT_SHARDS=1 shows what it
-// costs when all are of one tenant.
+// The rows are of 16 shards, as in the benches: dead entries are passed by the claims of their own shard. With VIBN_BLOAT_SHARDS=1 all are
+// of one tenant: then the first claim of each second costs more than the figure (it looks at everything), those that go on do not.
 
 const updatesMax = Number(process.env['VIBN_BLOAT_UPDATES'] ?? 12_000);
 const shards = Number(process.env['VIBN_BLOAT_SHARDS'] ?? 16);
@@ -55,15 +55,17 @@ async function churn(updates: number): Promise<readonly number[]> {
   return times;
 }
 
-/** Pages that a claim in each shard looks at; nothing is claimed. */
-async function pagesOfClaims(): Promise<readonly number[]> {
+/** Pages that a claim in each shard looks at, of all rows or as one that goes on with the shard; nothing is claimed. */
+async function pagesOfClaims(how: 'all' | 'going on' = 'all'): Promise<readonly number[]> {
   const pages: number[] = [];
   const [owner] = [stores.db.owner];
   for (const workspace of workspaces) {
     const undone = owner.begin(async (tx) => {
       await tx.unsafe('set local plan_cache_mode = force_generic_plan');
       await tx.unsafe(`prepare claim as ${claimRows.statement.text}`);
-      const args = [shardOf(workspace), `'${holder}'`, limit, limit, leaseMs, `'{Bucket}'`].join(', ');
+      const [first] = await tx`select min(due_at)::text as at from work where shard = ${shardOf(workspace)}`;
+      const from = how === 'all' ? 'null' : `'${String(first?.['at'])}'`;
+      const args = [shardOf(workspace), `'${holder}'`, limit, limit, leaseMs, `'{Bucket}'`, from].join(', ');
       const [row] = await tx.unsafe(`explain (analyze, buffers, timing off, format json) execute claim(${args})`);
       await tx.unsafe('deallocate claim');
       const plan = (row?.['QUERY PLAN'] as readonly { Plan: Costs }[] | undefined)?.[0]?.Plan;
@@ -104,16 +106,20 @@ describe('10,000 rows under a pinned snapshot', () => {
     await pinned.opened;
     const timesUnder = await churn(updatesMax);
     const under = most(await pagesOfClaims());
+    // Past what the claims that were explained and undone have left behind.
+    await churn(1);
+    const goingOn = most(await pagesOfClaims('going on'));
     over.open();
     await snapshot;
     await stores.db.owner.unsafe('vacuum work');
     const after = most(await pagesOfClaims());
 
     console.log(
-      `pages of a claim of ${limit}: ${before} before, ${under} after ${updatesMax} updates under a pinned snapshot (${(under / before).toFixed(1)} times), ${after} after vacuum; ` +
+      `pages of a claim of ${limit}: ${before} before, ${under} after ${updatesMax} updates under a pinned snapshot (${(under / before).toFixed(1)} times), ${goingOn} of one that goes on, ${after} after vacuum; ` +
         `claims p99 ${p99(timesBefore).toFixed(1)} ms before, ${p99(timesUnder).toFixed(1)} ms under (last tenth ${p99(timesUnder.slice(-timesUnder.length / 10)).toFixed(1)} ms)`,
     );
-    expect(under).toBeLessThanOrEqual(5 * before);
+    if (workspaces.length > 1) expect(under).toBeLessThanOrEqual(5 * before);
+    expect(goingOn).toBeLessThanOrEqual(5 * before);
     expect(after).toBeLessThanOrEqual(1.5 * before);
   }, 300_000);
 });

@@ -57,6 +57,18 @@ export function claimContract(makeStores: MakeStores): void {
       expect((await read(stores(), uid)).work.takenOverAt).toBeNull();
     });
 
+    test('from a time on leaves what was due before, and takes what was due then', async () => {
+      const [early, late] = [await declare(stores(), 'early'), await declare(stores(), 'late')];
+      await pass(stores(), early, { dueInMs: 1_000 });
+      await pass(stores(), late, { dueInMs: 5_000 });
+      await stores().elapse(10_000);
+      const from = (await read(stores(), late)).work.dueAt;
+      const all = { shard, holder, limit: 9, perWorkspaceMax: 9, leaseMs };
+      expect((await stores().engine.claim({ ...all, from: from + 1_000 })).map((one) => one.uid)).toEqual([]);
+      expect((await stores().engine.claim({ ...all, from })).map((one) => one.uid)).toEqual([late]);
+      expect((await stores().engine.claim(all)).map((one) => one.uid)).toEqual([early]);
+    });
+
     test('takes the most urgent first: user before dependency before replay before resync', async () => {
       const wishes = ['resync', 'replay', 'dependency', 'user'] as const;
       const uids: string[] = [];

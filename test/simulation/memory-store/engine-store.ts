@@ -57,10 +57,10 @@ function createClaimMethods(db: MemoryDatabase): ClaimMethods {
 
 /** Claimable rows by due_at, at most perWorkspaceMax of each workspace while another waits; what is left over goes by due_at. */
 function fairly(tables: Shard, now: number, input: ClaimInput): readonly (readonly [string, MemoryWork])[] {
-  const { kinds } = input;
+  const { kinds, from = -Infinity } = input;
   const due = tables.work
     .claimable(now)
-    .filter(([, { kind }]) => kinds?.includes(kind) ?? true)
+    .filter(([, { kind, dueAt }]) => (kinds?.includes(kind) ?? true) && dueAt >= from)
     .toSorted(([a, one], [b, other]) => one.dueAt - other.dueAt || (a < b ? -1 : 1));
   if (due.length <= input.limit) return due;
   const taken = new Map<string, number>();
