@@ -14,6 +14,8 @@ export interface BucketObserved {
   readonly sight: BucketSight;
   /** Read where the bucket could be ours and shall stay. Null: not read, or the provider has none for it. */
   readonly policy: PolicyView | null;
+  /** Changed so lately that its policy may be read as it was before, or as that of another bucket of the name. */
+  readonly policyLags: boolean;
   /** Looked at only where a bucket of ours shall go. */
   readonly contents: Contents | null;
 }

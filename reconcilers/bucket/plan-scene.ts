@@ -31,6 +31,7 @@ export function made(spec: BucketSpec, changes: Partial<BucketView> = {}): Bucke
     retention:
       spec.retention === null ? null : { seconds: spec.retention.days * 86_400, locked: spec.retention.locked },
     objectRetention: spec.objectRetention,
+    updatedAt: null,
     ...changes,
   };
 }
@@ -52,6 +53,7 @@ export function observed(changes: Partial<BucketObserved> = {}): BucketObserved 
     seenBefore: true,
     sight: { found: 'absent' },
     policy: null,
+    policyLags: false,
     contents: null,
     ...changes,
   };
@@ -62,6 +64,7 @@ export interface World {
   readonly bucket?: Partial<BucketView>;
   readonly bindings?: readonly BindingView[] | null;
   readonly seenBefore?: boolean;
+  readonly policyLags?: boolean;
 }
 
 /** Plans for a bucket that is there, as declared but for `bucket`. */
@@ -70,6 +73,7 @@ export function present({
   bucket: changes = {},
   bindings,
   seenBefore = true,
+  policyLags = false,
 }: World = {}): Plan<BucketAction> {
   const parsed = specOf(spec);
   const given = bindings === undefined ? [owners, ...(parsed.publicRead ? [reading] : [])] : bindings;
@@ -77,6 +81,7 @@ export function present({
     { state: 'present', spec: parsed },
     observed({
       seenBefore,
+      policyLags,
       sight: { found: 'readable', bucket: made(parsed, changes) },
       policy: given === null ? null : { etag: 'CAE=', bindings: given },
     }),

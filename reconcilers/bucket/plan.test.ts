@@ -241,6 +241,14 @@ describe('a bucket that is wanted', () => {
     expect(present({ spec: { publicRead: true } })).toEqual({ verdict: 'converged' });
   });
 
+  it('is looked at again while its policy may be read as it was before, where public reading is declared', () => {
+    expect(present({ spec: { publicRead: true }, policyLags: true })).toMatchObject({
+      verdict: 'wait',
+      reason: 'Verifying',
+    });
+    expect(present({ policyLags: true })).toEqual({ verdict: 'converged' });
+  });
+
   it('takes undeclared reading from the public without asking anyone', () => {
     expect(action(present({ bindings: [owners, reading] }))).toMatchObject({ type: 'conceal', risk: 'free' });
   });

@@ -94,7 +94,8 @@ function planOurs(spec: BucketSpec, observed: BucketObserved, found: BucketView)
   }
   const [next] = later;
   if (next !== undefined) return act(next, later);
-  return observed.policy === null ? policyMissing(external) : { verdict: 'converged' };
+  if (observed.policy === null) return policyMissing(external);
+  return spec.publicRead && observed.policyLags ? policyLagging(external) : { verdict: 'converged' };
 }
 
 /** One action now; `preview` holds every guarded-or-higher one until convergence, the present one included. */
@@ -106,6 +107,12 @@ function act(action: BucketAction, later: readonly BucketAction[] = []): BucketP
 /** Who may read is not known; the bucket may just have been deleted. */
 function policyMissing(external: string): BucketPlan {
   const message = `The policy of bucket "${external}" cannot be read yet: who may read it is not known.`;
+  return { verdict: 'wait', reason: 'Verifying', message, retryAfterMs: lookAgainMs };
+}
+
+/** It reads as declared, and may so by accident. */
+function policyLagging(external: string): BucketPlan {
+  const message = `Bucket "${external}" has just been changed: whether everyone may read it is looked at again.`;
   return { verdict: 'wait', reason: 'Verifying', message, retryAfterMs: lookAgainMs };
 }
 

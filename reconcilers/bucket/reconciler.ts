@@ -1,6 +1,7 @@
 import type { CallOptions, ReadContext, Reconciler, Target, WriteContext } from '#controller/contract.ts';
 import { ProviderError } from '#controller/contract.ts';
 import { bucket, bucketLocation, externalBucketName } from '#resources/bucket.ts';
+import type { BucketSight } from '#reconcilers/providers/gcs/client.ts';
 import type { ObjectView } from '#reconcilers/providers/gcs/replies.ts';
 import type { BucketAction, ExposeBucket } from './actions.ts';
 import type { BucketClient } from './client.ts';
@@ -10,6 +11,8 @@ import type { BucketObserved } from './observed.ts';
 import { planBucket } from './plan.ts';
 import { ours, reportBucket } from './report.ts';
 
+/** How late a read of Cloud Storage may show a change. */
+const visibilityMs = 10_000;
 /** Objects that one look into a bucket shows; emptying goes on with what it finds first. */
 const peekObjectsMax = 500;
 /** Objects of one emptying call, and how many are deleted at a time: 100 at 10 take about a second at 100 ms each. */
@@ -23,7 +26,7 @@ export function bucketReconciler(client: BucketClient): Reconciler<typeof bucket
   const calls = bucketCalls(client);
   return {
     kind: bucket,
-    timing: { resyncEveryMs: 600_000, visibilityMs: 10_000, maxCallMs: 30_000 },
+    timing: { resyncEveryMs: 600_000, visibilityMs, maxCallMs: 30_000 },
     observe: (desired, target, ctx) => observe(calls, { target, absent: desired.state === 'absent' }, ctx),
     plan: planBucket,
     resolve(_intent, observed) {
@@ -70,6 +73,7 @@ async function observe(
     seenBefore,
     sight,
     policy: null,
+    policyLags: false,
     contents: null,
   };
   if (ours(seen) === null) return seen;
@@ -77,11 +81,18 @@ async function observe(
     return {
       ...seen,
       policy: await ctx.call(read('buckets.getIamPolicy'), (signal) => client.policy(external, signal)),
+      policyLags: isFresh(sight, ctx.now),
     };
   }
   const query = { limit: peekObjectsMax, versions: true };
   const page = await ctx.call(read('objects.list'), (signal) => client.objects(external, query, signal));
   return { ...seen, contents: page === null ? null : contentsOf(page, ctx.now) };
+}
+
+/** The bucket and its policy are two reads, and each may lag by itself. */
+function isFresh(sight: BucketSight, now: number): boolean {
+  const changedAt = sight.found === 'readable' ? sight.bucket.updatedAt : null;
+  return changedAt !== null && Date.parse(changedAt) + visibilityMs > now;
 }
 
 async function apply(calls: Calls, action: BucketAction, ctx: WriteContext): Promise<void> {

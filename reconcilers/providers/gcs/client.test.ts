@@ -77,6 +77,7 @@ describe('looking for a bucket', () => {
         ],
         retention: { seconds: 86_400, locked: false },
         objectRetention: false,
+        updatedAt: null,
       },
     });
   });

@@ -40,6 +40,7 @@ const bucketReply = z.looseObject({
   lifecycle: z.looseObject({ rule: z.array(lifecycleRule).default([]) }).default({ rule: [] }),
   retentionPolicy: z.looseObject({ retentionPeriod: int64, isLocked: z.boolean().default(false) }).optional(),
   objectRetention: z.looseObject({ mode: z.string().default('') }).optional(),
+  updated: z.iso.datetime({ offset: true }).optional(),
 });
 
 /** A rule in the server's own words, in one order. */
@@ -72,6 +73,8 @@ export interface BucketView {
   readonly lifecycle: readonly LifecycleView[];
   readonly retention: { readonly seconds: number; readonly locked: boolean } | null;
   readonly objectRetention: boolean;
+  /** ISO-8601: when it was last changed; null: not said. */
+  readonly updatedAt: string | null;
 }
 
 /** Parses a bucket. Throws ZodError. */
@@ -92,6 +95,7 @@ export function parseBucket(body: unknown): BucketView {
     retention:
       retention === undefined ? null : { seconds: Number(retention.retentionPeriod), locked: retention.isLocked },
     objectRetention: bucket.objectRetention?.mode.toLowerCase() === 'enabled',
+    updatedAt: bucket.updated ?? null,
   };
 }
 

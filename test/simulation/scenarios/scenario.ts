@@ -39,6 +39,8 @@ export interface Scenario {
   readonly destroy: ((clouds: Clouds, row: Named) => void) | null;
   /** The outcome of a lost send can never be found out: the row parks. */
   readonly untraceable: boolean;
+  /** It is read in parts, and each may lag by itself: a change of one may not be needed any more by the time it is seen. */
+  readonly readInParts?: true;
   /** How long a change may stay unseen by the provider's reads: within the kind's visibility. */
   readonly lagMs: number;
   /** Whether creates and deletes are the same in number whatever is lost; not where a lost reply means finding and discarding. */

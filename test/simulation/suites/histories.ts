@@ -86,6 +86,8 @@ export const staleReads: Suite = {
   mustHit: ['fault:stale', 'fault:slow-commit'],
 };
 
+const marksOfAnother = ['AlreadyExistsUnowned', 'OwnershipMarkMissing'];
+
 /** laggy provider: what was changed shows up to the kind's visibility later, and list and get disagree. Nothing is done again for it. */
 export const laggyProvider: Suite = {
   name: 'laggy-provider',
@@ -98,7 +100,7 @@ export const laggyProvider: Suite = {
         world.observe(({ op }) => {
           const reason = stalledReason(world.agent.row(key));
           // Declared again, a read that lags still shows the one before, and that bears another's mark.
-          if (reason !== null && reason !== 'AlreadyExistsUnowned')
+          if (reason !== null && !marksOfAnother.includes(reason))
             throw new Violation(`taken for lost: Stalled with ${reason}`);
           if (op === 'engine.beginRecreate') throw new Violation('taken for lost: to be made again');
         });
@@ -108,7 +110,8 @@ export const laggyProvider: Suite = {
         const most = Math.max(0, ...flips.values());
         if (most > 2) throw new Error(`Ready flapped: ${JSON.stringify([...flips])}`);
         const changes = countMutations(world);
-        if (changes !== expected) throw new Error(`O5: ${String(changes)} changes, not ${String(expected)}`);
+        const fewer = changes < expected && scenario.readInParts === true;
+        if (changes !== expected && !fewer) throw new Error(`O5: ${String(changes)} changes, not ${String(expected)}`);
       });
     }),
   mustHit: ['fault:stale'],
