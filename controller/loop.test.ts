@@ -48,12 +48,12 @@ it('claims what is noted in the very turn in which the claims before it end', as
   await loop;
 });
 
-it('claims again soon after a claim that failed, and less and less often while all do: the next poll is far', async () => {
+/** A loop over one shard whose claims take a few ms and fail until they are told to succeed. */
+function failingClaims({ claimsAtOnce, claimMs = 0 }: { claimsAtOnce: number; claimMs?: number }) {
   const clock = createVirtualClock();
-  const options = createOptions({ engine: { claimsAtOnce: 1, pollMs: 1_000, claimRetryMs: 50 } }).engine;
-  const claimedAt: number[] = [];
+  const options = createOptions({ engine: { claimsAtOnce, pollMs: 1_000, claimRetryMs: 50 } }).engine;
+  const state = { failing: true, claimedAt: [] as number[] };
   const pending = new Set<number>();
-  let failing = true;
   const wake = createWake({
     store: { dueShards: () => Promise.resolve([]) },
     signals: { onSignal: () => () => undefined },
@@ -66,12 +66,14 @@ it('claims again soon after a claim that failed, and less and less often while a
     wake,
     claimer: {
       note: (shards: readonly number[]) => shards.forEach((shard) => pending.add(shard)),
-      next: () => {
-        if (pending.size === 0) return Promise.resolve(null);
-        claimedAt.push(clock.monotonic() - started);
-        if (failing) return Promise.reject(new Error('no database'));
+      next: async () => {
+        if (pending.size === 0) return null;
+        const { length } = state.claimedAt;
+        state.claimedAt.push(clock.monotonic() - started);
+        if (claimMs > 0) await clock.sleep(claimMs + (length % 3));
+        if (state.failing) throw new Error('no database');
         pending.clear();
-        return Promise.resolve(null);
+        return null;
       },
     },
     finish: { pass: { options, clock, log: silentLogger } },
@@ -79,15 +81,41 @@ it('claims again soon after a claim that failed, and less and less often while a
   const started = clock.monotonic();
   wake.start();
   const loop = runLoop(deps);
+  const stop = async (): Promise<void> => {
+    wake.stop();
+    await clock.advance(claimMs + 3);
+    await loop;
+  };
+  return { clock, wake, state, stop };
+}
+
+it('claims again soon after a claim that failed, and less and less often while all do: the next poll is far', async () => {
+  const { clock, wake, state, stop } = failingClaims({ claimsAtOnce: 1 });
   await clock.advance(10);
   wake.poke([1]);
   await clock.advance(500);
   // The poll itself looks too, at 1,000.
-  expect(claimedAt).toEqual([10, 60, 160, 360]);
+  expect(state.claimedAt).toEqual([10, 60, 160, 360]);
   await clock.advance(300);
-  failing = false;
+  state.failing = false;
   await clock.advance(1_000);
-  expect(claimedAt).toEqual([10, 60, 160, 360, 760, 1_000]);
-  wake.stop();
-  await loop;
+  expect(state.claimedAt).toEqual([10, 60, 160, 360, 760, 1_000]);
+  await stop();
+});
+
+it('claims no more often the longer all claims fail, whatever else wakes it meanwhile', async () => {
+  const { clock, wake, state, stop } = failingClaims({ claimsAtOnce: 2, claimMs: 2 });
+  const inTenSeconds = async (): Promise<number> => {
+    const before = state.claimedAt.length;
+    for (let n = 0; n < 10; n += 1) {
+      wake.poke([1]);
+      await clock.advance(1_000);
+    }
+    return state.claimedAt.length - before;
+  };
+  await inTenSeconds();
+  const early = await inTenSeconds();
+  for (let n = 0; n < 20; n += 1) await inTenSeconds();
+  expect(await inTenSeconds()).toBeLessThanOrEqual(early);
+  await stop();
 });

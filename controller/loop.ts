@@ -32,7 +32,7 @@ export interface LoopDeps {
 
 /** Runs until the wake is stopped and the claims under way have ended. Passes under way go on. */
 export async function runLoop(deps: LoopDeps): Promise<void> {
-  const lanes: Lanes = { open: 0, noted: 0, failures: 0 };
+  const lanes: Lanes = { open: 0, noted: 0, failures: 0, retrying: false };
   const claiming = new Set<Promise<void>>();
   for (let shards = await deps.wake.next(); shards !== null; shards = await deps.wake.next()) {
     deps.claimer.note(shards);
@@ -50,8 +50,10 @@ interface Lanes {
   open: number;
   /** How often shards were noted. */
   noted: number;
-  /** Claims that failed one after the other. */
+  /** How often in a row claims were tried again because they had failed. */
   failures: number;
+  /** They will be, soon: once for all that fail until then. With a wake for each, every failure led to more of them. */
+  retrying: boolean;
 }
 
 /** Claims, one after the other, until nothing is left to claim or no slot to claim it for, and nothing was noted since. Never rejects. */
@@ -69,14 +71,23 @@ async function claimDue(deps: LoopDeps, lanes: Lanes): Promise<void> {
       // Between its last answer and this line more may have been noted, for which no other lane was opened.
     } while (noted !== lanes.noted);
   } catch (error) {
-    const { log, clock, options } = finish.pass;
-    const retryMs = Math.min(options.claimRetryMs * 2 ** lanes.failures, options.pollMs);
-    lanes.failures += 1;
-    log.warn({ error, retryMs }, 'Rows could not be claimed; tried again soon');
-    clock.after(retryMs, () => wake.poke([]));
+    finish.pass.log.warn({ error }, 'Rows could not be claimed; tried again soon');
+    retrySoon(deps, lanes);
   } finally {
     lanes.open -= 1;
   }
+}
+
+function retrySoon({ wake, finish: { pass } }: LoopDeps, lanes: Lanes): void {
+  if (lanes.retrying) return;
+  const { clock, options } = pass;
+  const retryMs = Math.min(options.claimRetryMs * 2 ** lanes.failures, options.pollMs);
+  lanes.failures += 1;
+  lanes.retrying = true;
+  clock.after(retryMs, () => {
+    lanes.retrying = false;
+    wake.poke([]);
+  });
 }
 
 export interface Start {
