@@ -52,13 +52,21 @@ export class TryAgain extends Error {
   }
 }
 
+/**
+ * A query of the driver, 3.4.9 of which remembers the text of each `unsafe` one that ever failed, to name its origin: at every conflict, and
+ * at every attempt while the database is away.
+ */
+function unremembered<Query extends object>(query: Query): Query {
+  return Object.defineProperty(query, 'origin', { value: '' });
+}
+
 /** Sends one statement on a pool or a reserved session, prepared under a name of the driver's own. */
 export async function send<Row>(
   session: Driver,
   query: StatementText,
   params: readonly Param[],
 ): Promise<readonly Row[]> {
-  return await session.unsafe(query.text, params as (string | number)[], { prepare: true });
+  return await unremembered(session.unsafe<Row[]>(query.text, params as (string | number)[], { prepare: true }));
 }
 
 /**
@@ -70,7 +78,7 @@ async function sendOnce<Row>(
   query: StatementText,
   params: readonly Param[],
 ): Promise<readonly Row[]> {
-  const pending = reserved.unsafe<Row[]>(query.text, params as (string | number)[], { prepare: true });
+  const pending = unremembered(reserved.unsafe<Row[]>(query.text, params as (string | number)[], { prepare: true }));
   const notAgain = {
     get: () => undefined,
     set(this: { reject(error: unknown): void; cancelled: unknown }, error: unknown) {
@@ -122,7 +130,9 @@ async function reserve(session: Session): Promise<Reserved> {
   try {
     // Without type queries a connection that is still to be made can not be reserved: the driver forgets who waits for it. So it is made
     // by a question whose answer holds for as long as it lasts; behind a pooler it may grow old, which lookUp takes for "nobody can tell".
-    session.incarnation ??= (await session.driver.unsafe(`select ${incarnation} as incarnation`))[0]?.['incarnation'];
+    session.incarnation ??= (await unremembered(session.driver.unsafe(`select ${incarnation} as incarnation`)))[0]?.[
+      'incarnation'
+    ];
     if (session.dead) throw new SessionGone();
     return await session.driver.reserve();
   } catch (error) {
@@ -156,7 +166,7 @@ interface Progress {
 function createTransaction<T>(reserved: Reserved, session: Session, input: TransactionInput<T>) {
   const progress: Progress = { settings: [], begun: null, failed: null, handed: 0, closing: null, over: false };
   const note = createNote(session, progress);
-  const plain = (text: string) => note(() => reserved.unsafe(text).execute());
+  const plain = (text: string) => note(() => unremembered(reserved.unsafe(text)).execute());
   const rollback = async (): Promise<void> => {
     progress.over = true;
     if (progress.begun === null || session.dead) return;
@@ -186,7 +196,9 @@ function createTransaction<T>(reserved: Reserved, session: Session, input: Trans
       }
       if (progress.begun === null) return null;
       progress.over = true;
-      const committed = note(() => input.timed(`commit_${input.name}`, () => reserved.unsafe('commit').execute()));
+      const committed = note(() =>
+        input.timed(`commit_${input.name}`, () => unremembered(reserved.unsafe('commit')).execute()),
+      );
       const results = await Promise.allSettled([progress.begun, written, committed]);
       const rejected = results.find((result) => result.status === 'rejected');
       if (rejected !== undefined) return { fate: fateOf(rejected.reason), error: rejected.reason };

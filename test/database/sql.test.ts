@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { CommitUnknown, StoreUnavailable } from '#controller/store/sql-errors.ts';
 import { createSqlResourceStore } from '#controller/store/sql-resource-store.ts';
@@ -111,6 +113,29 @@ describe('a statement that the server rolled back', () => {
     expect(await db.owner`select 1 from marks`).toHaveLength(0);
   });
 });
+
+describe('statements that fail', () => {
+  test('are not remembered: a service that meets conflicts for weeks holds on to none of them', async () => {
+    const sql = db.sql('vibn_api');
+    const fail = async (times: number): Promise<number> => {
+      for (let n = 0; n < times; n += 50) {
+        await Promise.all(Array.from({ length: 50 }, () => flaky(sql, '22012', 1e9).catch(() => undefined)));
+      }
+      return heldBytes();
+    };
+    const warm = await fail(1_000);
+    // Each was remembered in more than a hundred bytes.
+    expect((await fail(6_000)) - warm).toBeLessThan(300_000);
+  });
+});
+
+/** On the heap, all garbage collected. */
+function heldBytes(): number {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  collect();
+  return process.memoryUsage().heapUsed;
+}
 
 describe('the deadline', () => {
   test('ends a call that hangs, and the next call has a new pool', async () => {
