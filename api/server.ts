@@ -232,6 +232,8 @@ function addTrpc(server: FastifyInstance, { deps, router, calls }: TrpcInput): v
     const { path } = request.params as { path: string };
     const call = callOf(path, url.searchParams, options);
     const caller = await auth.authenticate(request.headers.authorization);
+    // Its caller left meanwhile: nobody hears the answer, nor would any count of it hear that the call is over.
+    if (reply.raw.destroyed) return reply.hijack();
     limiter.take(caller, call.procedures.length);
     const text = request.method === 'GET' ? (url.searchParams.get('input') ?? '') : textOf(request.body);
     checkInput(text, call, options);

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { connect } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
@@ -22,13 +24,21 @@ afterEach(async () => {
   await api.close();
 });
 
+function requestOf(key: string, procedure: string): string {
+  const input = encodeURIComponent(JSON.stringify({ workspace: 'acme' }));
+  return `GET /trpc/${procedure}?input=${input} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${key}\r\n\r\n`;
+}
+
+async function listening({ server }: TestApi): Promise<number> {
+  await server.listen({ host: '127.0.0.1', port: 0 });
+  return (server.server.address() as AddressInfo).port;
+}
+
 /** Sends this GET ten times and reads nothing: 30 MB, of which the kernel takes some. */
 function ask(key: string, procedure: string): Socket {
-  const input = encodeURIComponent(JSON.stringify({ workspace: 'acme' }));
   const socket = connect((api.server.server.address() as AddressInfo).port, '127.0.0.1');
   socket.pause().on('error', () => undefined);
-  const head = `GET /trpc/${procedure}?input=${input} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${key}\r\n\r\n`;
-  socket.write(head.repeat(10));
+  socket.write(requestOf(key, procedure).repeat(10));
   sockets.push(socket);
   return socket;
 }
@@ -98,6 +108,38 @@ it('are refused more while too many of their calls are under way', async () => {
     await own.close();
   }
 });
+
+it.each(['resources.list', 'resources.watch'])(
+  'are not counted for a %s whose caller left while its key was looked for',
+  async (what) => {
+    const own = await startApi({ options: { callsPerTenantMax: 3, watchesPerTenantMax: 3 } });
+    try {
+      const port = await listening(own);
+      const gate = Promise.withResolvers<void>();
+      const findKey = own.admin.findKey.bind(own.admin);
+      own.admin.findKey = (id) => gate.promise.then(() => findKey(id));
+      const key = own.key({ workspace: 'acme' });
+      for (let n = 0; n < 5; n += 1) {
+        const came = once(own.server.server, 'request');
+        const socket = connect(port, '127.0.0.1').on('error', () => undefined);
+        socket.write(requestOf(key, what));
+        const [, answer] = (await came) as [IncomingMessage, ServerResponse];
+        const gone = once(answer, 'close');
+        socket.destroy();
+        await gone;
+      }
+      gate.resolve();
+      const watch = connect(port, '127.0.0.1');
+      sockets.push(watch);
+      watch.write(requestOf(key, 'resources.watch'));
+      const [head] = (await once(watch, 'data')) as [Buffer];
+      expect(head.toString()).toMatch('HTTP/1.1 200');
+      expect((await own.call('resources.list', { limit: 1 }, key)).status).toBe(200);
+    } finally {
+      await own.close();
+    }
+  },
+);
 
 it.each(['resources.list', 'resources.watch'])('lose the connection on which their %s has not moved', async (what) => {
   const gone = Promise.withResolvers<void>();
