@@ -52,16 +52,16 @@ async function full(key?: string): Promise<void> {
 async function parked(begin: () => void): Promise<void> {
   const { resources } = api.stores;
   const looked = Promise.withResolvers<void>();
-  const getByUid = resources.getByUid.bind(resources);
-  const spied: typeof getByUid = async (...args) => {
-    const found = await getByUid(...args);
+  const bareByUid = resources.bareByUid.bind(resources);
+  const spied: typeof bareByUid = async (...args) => {
+    const found = await bareByUid(...args);
     looked.resolve();
     return found;
   };
-  Object.assign(resources, { getByUid: spied });
+  Object.assign(resources, { bareByUid: spied });
   begin();
   await looked.promise;
-  Object.assign(resources, { getByUid });
+  Object.assign(resources, { bareByUid });
 }
 
 async function until(holds: () => Promise<boolean> | boolean): Promise<void> {
@@ -248,8 +248,8 @@ describe.skipIf(pooled)('waits beside other tenants', () => {
       };
     Object.assign(resources, {
       changes: gated(resources.changes.bind(resources), ([, query]) => query.workspace),
-      getByKeys: gated(resources.getByKeys.bind(resources), ([, workspace]) => workspace),
-      getByUid: gated(resources.getByUid.bind(resources), ([, workspace]) => workspace),
+      bareByKeys: gated(resources.bareByKeys.bind(resources), ([, workspace]) => workspace),
+      bareByUid: gated(resources.bareByUid.bind(resources), ([, workspace]) => workspace),
     });
     const mine = Array.from({ length: 200 }, (_, n) => wait(rows[n % 50] ?? theirs));
     await until(() => begun.includes('acme'));
