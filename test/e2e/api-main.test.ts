@@ -89,7 +89,7 @@ describe('api/main.ts', () => {
     const watch = client.watch({ workspace: 'acme' });
     expect((await watch.next()).value).toMatchObject({ type: 'CHANGED' });
     const waiting = client.resources.wait({ refs: [{ workspace: 'acme', kind: 'Workspace', name: 'acme' }] });
-    while (!(await metricsOf(url)).includes('vibn_statement_seconds_count{statement="read_views_by_uid"'))
+    while (!(await metricsOf(url)).includes('vibn_statement_seconds_count{statement="read_bare_by_uid"'))
       await client.kinds.list();
     const stopped = exit(child);
     const began = performance.now();
