@@ -11,8 +11,8 @@ const statements = (await allStatements()).filter((one) => one.name !== 'sync_co
 /** One task of one worker, with nothing carried over the coordinator: the loop, and what an agent waits for. */
 const oneTask =
   `claim_rows read_rows read_key renew_leases extend_lease release_claims settle_unchanged mark_sending answer_intent
-  retire_intent lock_shard take_versions read_mutation_heads read_views_by_key read_views_by_uid read_children read_changes
-  list_workspace read_request count_rows`.split(/\s+/);
+  retire_intent lock_shard take_versions read_mutation_heads read_views_by_key read_views_by_uid read_bare_by_key read_bare_by_uid read_bare_changes
+  read_children read_changes list_workspace read_request count_rows`.split(/\s+/);
 
 let db: TestDatabase;
 beforeAll(async () => {
