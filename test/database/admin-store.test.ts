@@ -9,6 +9,7 @@ import { createSqlProviderStore } from '#controller/store/sql-provider-store.ts'
 import { createSqlReplayStore } from '#controller/store/sql-replay-store.ts';
 import { createSqlEngineStore } from '#controller/store/sql-engine-store.ts';
 import { platformShard, shardOf } from '#resources/shard.ts';
+import { makeAudit } from '#test/support/audit.ts';
 import { createDatabase, type TestDatabase } from '#test/support/postgres.ts';
 
 const acme = { workspace: 'acme' } as const;
@@ -71,16 +72,8 @@ describe('keys', () => {
 
   test('are made up to the limit and no further by many at once, of those that hold', async () => {
     const limited = (id: string) => {
-      const audit = {
-        actor: 'k',
-        lineage: 'l',
-        procedure: 'p',
-        outcome: 'ok',
-        target: 't',
-        bodyDigest: 'd',
-        traceId: 'x',
-      };
-      return admin.createKey(acme, keyOf(id, 'acme'), { recording: { workspace: 'acme', audit }, holdingMax: 3 });
+      const recording = { workspace: 'acme', audit: makeAudit() };
+      return admin.createKey(acme, keyOf(id, 'acme'), { recording, holdingMax: 3 });
     };
     await admin.createKey(acme, { ...keyOf('dead', 'acme'), expiresAt: Date.UTC(2026, 0, 1) });
     await admin.createKey(beta, keyOf('theirs', 'beta1'));
@@ -158,15 +151,7 @@ describe('keys', () => {
 });
 
 describe('the audit chain', () => {
-  const entry = {
-    actor: 'k',
-    lineage: 'l',
-    procedure: 'p',
-    outcome: 'denied',
-    target: 't',
-    bodyDigest: 'd',
-    traceId: 'x',
-  };
+  const entry = makeAudit({ outcome: 'denied' });
   const links = async (workspace: string): Promise<AuditLink[]> => {
     const rows = await db.owner`
       select workspace, seq::int, at, actor, lineage, procedure, outcome, target, body_digest as "bodyDigest",
@@ -208,15 +193,7 @@ describe('the audit chain', () => {
 });
 
 describe('requests that change no resource', () => {
-  const audit = {
-    actor: 'k',
-    lineage: 'lin1',
-    procedure: 'p',
-    outcome: 'ok',
-    target: 't',
-    bodyDigest: 'd',
-    traceId: 'x',
-  };
+  const audit = makeAudit({ lineage: 'lin1' });
   const id = { workspace: 'acme', lineage: 'lin1', requestId: 'r1' };
   const recording = (bodyDigest: string, workspace: string | null = 'acme'): Recording => ({
     workspace,

@@ -6,6 +6,7 @@ import type { MutationSnapshot, RowWrite } from '#controller/store/rows.ts';
 import { createSqlResourceStore } from '#controller/store/sql-resource-store.ts';
 import { keyText } from '#resources/reference.ts';
 import { shardOf } from '#resources/shard.ts';
+import { makeAudit } from '#test/support/audit.ts';
 import { cutProxy } from '#test/support/cut-proxy.ts';
 import { createDatabase, type TestDatabase } from '#test/support/postgres.ts';
 import { bucketKey, insertOf, mutationOf, updateOf } from '#test/support/rows.ts';
@@ -42,15 +43,7 @@ beforeEach(async () => {
   [commits, failures] = [0, 0];
 });
 
-const audit = (traceId: string) => ({
-  actor: 'k',
-  lineage: 'l',
-  procedure: 'p',
-  outcome: 'ok',
-  target: 't',
-  bodyDigest: 'd',
-  traceId,
-});
+const audit = (traceId: string) => makeAudit({ traceId });
 
 async function chain(): Promise<readonly AuditLink[]> {
   const rows = await db.owner`

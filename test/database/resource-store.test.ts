@@ -4,6 +4,7 @@ import type { ResourceStore } from '#controller/store/resource-store.ts';
 import { createSqlResourceStore } from '#controller/store/sql-resource-store.ts';
 import { keyText } from '#resources/reference.ts';
 import { shardOf } from '#resources/shard.ts';
+import { makeAudit } from '#test/support/audit.ts';
 import { createDatabase, type TestDatabase } from '#test/support/postgres.ts';
 import { bucketKey, insertOf, mutationOf, someone, updateOf } from '#test/support/rows.ts';
 
@@ -153,15 +154,7 @@ describe('a mutation', () => {
   });
 
   test('keeps its audit chain whole when many write at once', async () => {
-    const audit = {
-      actor: 'k',
-      lineage: 'l',
-      procedure: 'p',
-      outcome: 'ok',
-      target: 't',
-      bodyDigest: 'd',
-      traceId: 'x',
-    };
+    const audit = makeAudit();
     await Promise.all(
       Array.from({ length: 20 }, (_, index) =>
         store.mutate(mutationOf(acme, () => [insertOf(bucketKey(`n${index}`))], { audit })),
