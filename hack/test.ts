@@ -1,6 +1,7 @@
 /**
  * `npm test` and `npm run check`: one command for everything, in the order of what fails fastest. Prints what failed, and ends with
- * a line `N passed, N failed`. Each static tool counts as one; each test as one. `--fast` leaves out what needs Postgres or the world.
+ * a line `N passed, N failed`. What failed is said again right above that line: a log of thousands of lines is often kept only by its
+ * end. Each static tool counts as one; each test as one. `--fast` leaves out what needs Postgres or the world.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -11,14 +12,29 @@ interface Tally {
   passed: number;
   failed: number;
   skipped: number;
+  /** What failed, a paragraph each. */
+  readonly failures: string[];
+}
+
+interface TestResult {
+  readonly status: string;
+  readonly fullName: string;
+  readonly failureMessages: readonly string[];
 }
 
 interface VitestReport {
   readonly numPassedTests: number;
   readonly numFailedTests: number;
   readonly numPendingTests: number;
-  readonly numFailedTestSuites: number;
+  readonly testResults: readonly {
+    readonly name: string;
+    readonly message: string;
+    readonly assertionResults: readonly TestResult[];
+  }[];
 }
+
+/** Of each failure's text, as much as says where and why. */
+const shownLines = 30;
 
 const fast = process.argv.includes('--fast');
 const bin = join(import.meta.dirname, '..', 'node_modules', '.bin');
@@ -38,6 +54,7 @@ async function tool(name: string, args: readonly string[], tally: Tally): Promis
   const code = await run(name, args);
   if (code === 0) tally.passed += 1;
   else tally.failed += 1;
+  if (code !== 0) tally.failures.push(`${name} ${args.join(' ')}: exit code ${code}`);
 }
 
 async function tests(project: string, tally: Tally): Promise<void> {
@@ -58,17 +75,32 @@ async function tests(project: string, tally: Tally): Promise<void> {
   tally.skipped += report.numPendingTests;
   // A file that can't be loaded has no failed test, and an error outside tests none either: both are failures.
   tally.failed += code === 0 ? 0 : Math.max(report.numFailedTests, 1);
+  if (code !== 0) tally.failures.push(`vitest: ${project}: exit code ${code}`, ...failuresOf(report));
+}
+
+/** What failed in a report: files that could not be loaded, and tests, each with the beginning of its text. */
+function failuresOf(report: VitestReport): string[] {
+  return report.testResults.flatMap((file) => {
+    const whole = file.message === '' ? [] : [`${file.name}\n${beginning(file.message)}`];
+    const failed = file.assertionResults.filter((test) => test.status === 'failed');
+    const each = failed.map((test) => `${file.name} > ${test.fullName}\n${beginning(test.failureMessages.join('\n'))}`);
+    return [...whole, ...each];
+  });
+}
+
+function beginning(text: string): string {
+  return text.split('\n').slice(0, shownLines).join('\n');
 }
 
 function readReport(file: string): VitestReport {
   try {
     return JSON.parse(readFileSync(file, 'utf8')) as VitestReport;
   } catch {
-    return { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0, numFailedTestSuites: 1 };
+    return { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0, testResults: [] };
   }
 }
 
-const tally: Tally = { passed: 0, failed: 0, skipped: 0 };
+const tally: Tally = { passed: 0, failed: 0, skipped: 0, failures: [] };
 await tool('oxfmt', ['--check', '.'], tally);
 await tool('oxlint', ['--type-aware'], tally);
 await tool('tsc', ['--noEmit', '-p', '.'], tally);
@@ -76,6 +108,7 @@ await tool('knip', [], tally);
 const projects = fast ? ['unit'] : ['unit', 'database', 'pooled', 'process', 'simulation'];
 for (const project of projects) await tests(project, tally);
 
+for (const failure of tally.failures) process.stdout.write(`\nFAILED ${failure}\n`);
 const skipped = tally.skipped > 0 ? `, ${tally.skipped} skipped` : '';
 process.stdout.write(`\n${tally.passed} passed, ${tally.failed} failed${skipped}\n`);
 process.exitCode = tally.failed === 0 ? 0 : 1;
