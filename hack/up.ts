@@ -44,7 +44,10 @@ async function main(): Promise<void> {
   const problems = await takenPorts(portsOf(settings));
   if (problems.length > 0) return refuse(problems);
   const running: Running = { children: [], stopping: new AbortController() };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop(settings, running, 0));
+  const end = (): void => void stop(settings, running, 0);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, end);
+  // Nobody reads us any more (`npm start | head`): to die of it would leave the children behind.
+  for (const output of [process.stdout, process.stderr]) output.on('error', end);
   writePid(settings.dataDir, 'supervisor', process.pid);
   try {
     await start(settings, running);

@@ -122,12 +122,19 @@ describe('npm start', () => {
 
   test('makes a new admin key if the file is gone, and the old one is worth nothing', async () => {
     const old = up.adminKey();
-    await up.stop();
+    expect(await up.stop('SIGHUP')).toBe(0);
     rmSync(join(up.dataDir, 'admin.key'));
     up = await up.again();
     const status = async (key: string) =>
       (await fetch(`${up.apiUrl}/metrics`, { headers: { authorization: `Bearer ${key}` } })).status;
     expect([await status(old), await status(up.adminKey())]).toEqual([401, 200]);
+  });
+
+  test('stops everything when nobody reads what it says any more', async () => {
+    const pids = roles.map((role) => up.pidOf(role));
+    expect(await up.deafTo(() => process.kill(up.pidOf('reader') ?? 0, 'SIGKILL'))).toBe(0);
+    expect(pids.filter(isAlive)).toEqual([]);
+    up = await up.again();
   });
 
   test('refuses a second start on the same data, and ends what a killed supervisor left behind', async () => {

@@ -19,8 +19,10 @@ export interface Up {
   readonly lines: readonly string[];
   pidOf(role: string): number | null;
   adminKey(): string;
-  /** SIGTERM; resolves to the exit code. */
-  stop(): Promise<number | null>;
+  /** Sends the signal; resolves to the exit code. */
+  stop(signal?: 'SIGTERM' | 'SIGHUP'): Promise<number | null>;
+  /** Closes our ends of its output; `next` makes it say something. Resolves to the exit code. */
+  deafTo(next: () => void): Promise<number | null>;
   /** Starts it again on the same ports and data. */
   again(): Promise<Up>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -70,8 +72,13 @@ async function startOn(ports: Ports, dataDir: string, env: Readonly<Record<strin
   const apiUrl = `http://127.0.0.1:${ports.api}`;
   await ready(child, lines, `ready ${apiUrl}`);
   const adminKey = (): string => readFileSync(join(dataDir, 'admin.key'), 'utf8').trim();
-  const stop = async (): Promise<number | null> => {
-    child.kill('SIGTERM');
+  const stop = async (signal: 'SIGTERM' | 'SIGHUP' = 'SIGTERM'): Promise<number | null> => {
+    child.kill(signal);
+    return await ended(child);
+  };
+  const deafTo = async (next: () => void): Promise<number | null> => {
+    for (const output of [child.stdout, child.stderr]) output?.destroy();
+    next();
     return await ended(child);
   };
   return {
@@ -84,6 +91,7 @@ async function startOn(ports: Ports, dataDir: string, env: Readonly<Record<strin
     pidOf: (role) => pidIn(join(dataDir, 'run', `${role}.pid`)),
     adminKey,
     stop,
+    deafTo,
     again: () => startOn(ports, dataDir, env),
     async [Symbol.asyncDispose]() {
       await stop();
