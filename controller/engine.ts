@@ -67,7 +67,8 @@ export function createEngine(input: EngineInput): Engine {
   const metrics = input.metrics ?? createMetrics();
   const gateway = createGateway({ ...input, metrics, options: options.gateway });
   const kinds = createKindRegistry(input.registry.map((reconciler) => reconciler.kind));
-  const inFlight = createInFlight((count) => metrics.passesInFlight.set(count));
+  const onCount = (count: number): void => metrics.passesInFlight.set(count);
+  const inFlight = createInFlight({ clock, options: options.engine, onCount });
   const known = kinds.all.map((kind) => kind.name);
   const claimerInput = { store, holder, clock, options: options.engine, kinds: known };
   const { claimer, wake } = createIntake(input, metrics, claimerInput);

@@ -1,5 +1,8 @@
+import type { Clock } from './clock.ts';
+import type { EngineOptions } from './options.ts';
 import type { Pass } from './pass/progress.ts';
 import type { InFlight } from './queue/claim.ts';
+import { createWindow } from './queue/window.ts';
 
 /** The passes under way in this process. */
 export interface InFlightPasses extends InFlight {
@@ -12,36 +15,45 @@ export interface InFlightPasses extends InFlight {
   empty(): Promise<void>;
 }
 
-/** `onCount` hears the number after each change. */
-export function createInFlight(onCount: (count: number) => void): InFlightPasses {
+export interface InFlightInput {
+  readonly clock: Pick<Clock, 'monotonic'>;
+  readonly options: Pick<EngineOptions, 'slots' | 'quickMs' | 'quickFactor'>;
+  /** Hears the number after each change. */
+  readonly onCount: (count: number) => void;
+}
+
+/** Nothing under way. */
+export function createInFlight({ clock, options, onCount }: InFlightInput): InFlightPasses {
   const passes = new Set<Pass>();
-  const counts = new Map<number, number>();
+  const counts = new Map<number, Map<string, number>>();
+  const window = createWindow(options);
   let waiting: (() => void)[] = [];
-  const count = ({ scope }: Pass, by: 1 | -1): void => {
-    const { shard } = scope.claim;
-    counts.set(shard, (counts.get(shard) ?? 0) + by);
+  const count = ({ scope: { claim } }: Pass, by: 1 | -1): void => {
+    const ofShard = counts.get(claim.shard) ?? new Map<string, number>();
+    const left = (ofShard.get(claim.workspace) ?? 0) + by;
+    if (left > 0) ofShard.set(claim.workspace, left);
+    else ofShard.delete(claim.workspace);
+    if (ofShard.size > 0) counts.set(claim.shard, ofShard);
+    else counts.delete(claim.shard);
+    onCount(passes.size);
   };
   return {
     get count() {
       return passes.size;
     },
-    countOf: (shard) => counts.get(shard) ?? 0,
-    ofShard(shard) {
-      const counts = new Map<string, number>();
-      for (const { scope } of passes) {
-        const { claim } = scope;
-        if (claim.shard === shard) counts.set(claim.workspace, (counts.get(claim.workspace) ?? 0) + 1);
-      }
-      return counts;
+    get slots() {
+      const [oldest] = passes;
+      return window.size(clock.monotonic(), oldest?.scope.begunAt ?? null);
     },
+    countOf: (shard) => (counts.get(shard) ?? none).values().reduce((sum, of) => sum + of, 0),
+    ofShard: (shard) => counts.get(shard) ?? none,
     add(pass) {
       passes.add(pass);
       count(pass, 1);
-      onCount(passes.size);
     },
     remove(pass) {
+      window.ended(clock.monotonic(), { begunAt: pass.scope.begunAt, count: passes.size });
       if (passes.delete(pass)) count(pass, -1);
-      onCount(passes.size);
       if (passes.size > 0) return;
       for (const resolve of waiting) resolve();
       waiting = [];
@@ -50,3 +62,5 @@ export function createInFlight(onCount: (count: number) => void): InFlightPasses
     empty: () => (passes.size === 0 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve))),
   };
 }
+
+const none: ReadonlyMap<string, number> = new Map();

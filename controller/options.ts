@@ -20,10 +20,13 @@ export type Budget = z.output<typeof budgetSchema>;
 /** Claims, passes, settles (architecture §5; the numbers are argued there). */
 const engine = z.strictObject({
   /**
-   * Passes at once in this process, and claims are of half of them: with 64, statements of 31 rows cost a third more a row; 256 were no
-   * faster than 128, and let more rows wait for a slow provider within the time of a pass.
+   * Passes at once in this process, and claims are of half of them: with 64, statements of 31 rows cost a third more a row; more let more
+   * rows wait for a slow provider within the time of a pass.
    */
   slots: count(128, 1, 1_000),
+  /** While all passes end within `quickMs`, up to so many times as many (queue/window.ts). */
+  quickFactor: count(4, 1, 8),
+  quickMs: ms(250, 1, 10_000),
   /** Claims under way at once, of different shards. */
   claimsAtOnce: count(2, 1, 8),
   leaseMs: ms(15_000, 1_000, 120_000),

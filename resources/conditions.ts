@@ -36,6 +36,7 @@ export function mergeConditions(
 }
 
 function mergeOne(old: Condition | undefined, draft: ConditionDraft, at: MergePoint): Condition {
+  if (old !== undefined && saysTheSame(old, draft, at)) return old;
   const message = safeText(draft.message, messageCodePointsMax);
   const sameStatus = old !== undefined && old.status === draft.status;
   const sameText = sameStatus && old.reason === draft.reason && old.message === message;
@@ -50,6 +51,21 @@ function mergeOne(old: Condition | undefined, draft: ConditionDraft, at: MergePo
     actor: actorOf(draft.reason, at.kind),
   };
   return old !== undefined && sameJson(old, next) ? old : next;
+}
+
+/** Members of a condition that its draft does not have. */
+const addedMembers = ['observedGeneration', 'lastTransitionTime', 'lastChangeTime', 'class', 'actor'].length;
+
+/** For nearly all: found without making the next one. False also where that is only not seen at a glance. */
+function saysTheSame(old: Condition, draft: ConditionDraft, { generation, kind }: MergePoint): boolean {
+  if (draft.evidence !== undefined || old.observedGeneration !== generation) return false;
+  const drafted = Object.keys(draft) as (keyof ConditionDraft)[];
+  return (
+    Object.keys(old).length === drafted.length + addedMembers &&
+    drafted.every((member) => sameJson(old[member], draft[member])) &&
+    old.class === classOf(draft.reason, kind) &&
+    old.actor === actorOf(draft.reason, kind)
+  );
 }
 
 /** Evidence names the pass that first saw it: a later pass that sees the same does not rewrite the row. */

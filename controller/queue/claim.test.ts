@@ -9,7 +9,7 @@ import { createClaimer } from './claim.ts';
 import type { Batch, InFlight } from './claim.ts';
 
 /** Shards with so many due rows each; claims take them. */
-function createBench(due: Record<number, number>, slots = 8) {
+function createBench(due: Record<number, number>) {
   const asked: Pick<ClaimInput, 'shard' | 'limit' | 'perWorkspaceMax'>[] = [];
   const from: (number | null)[] = [];
   const released: Fence[] = [];
@@ -40,7 +40,7 @@ function createBench(due: Record<number, number>, slots = 8) {
     },
     holder: 'w1',
     clock: createVirtualClock(),
-    options: createOptions({ engine: { slots } }).engine,
+    options: createOptions({}).engine,
     kinds: ['Bucket'],
   });
   return { claimer, asked, from, released, state };
@@ -65,7 +65,8 @@ const passRowOf = (uid: string) => ({
   listeners: [],
   owner: null,
 });
-const busy = (byShard: Record<number, Record<string, number>> = {}): InFlight => ({
+const busy = (byShard: Record<number, Record<string, number>> = {}, slots = 8): InFlight => ({
+  slots,
   count: Object.values(byShard).reduce((sum, of) => sum + Object.values(of).reduce((a, b) => a + b, 0), 0),
   ofShard: (shard) => new Map(Object.entries(byShard[shard] ?? {})),
 });
@@ -94,41 +95,41 @@ describe('a signalled shard', () => {
 
 describe('a claim that goes on with a shard', () => {
   it('begins at the first row of the one before, and at the beginning once that is over', async () => {
-    const { claimer, from, state } = createBench({ 1: 9 }, 4);
+    const { claimer, from, state } = createBench({ 1: 9 });
     claimer.note([1]);
-    for (let n = 0; n < 4; n += 1) await claimer.next(busy());
+    for (let n = 0; n < 4; n += 1) await claimer.next(busy({}, 4));
     state.due[1] = 3;
     claimer.note([1]);
-    await claimer.next(busy());
+    await claimer.next(busy({}, 4));
     expect(from).toEqual([null, 1_001, 1_005, null]);
   });
 
   it.each(['note', 'urge'] as const)(
     'begins at the beginning after a %s, also one that came while it ran',
     async (how) => {
-      const { claimer, from } = createBench({ 1: 99 }, 4);
+      const { claimer, from } = createBench({ 1: 99 });
       claimer.note([1]);
-      await claimer.next(busy());
+      await claimer.next(busy({}, 4));
       claimer[how]([1]);
-      const next = claimer.next(busy());
+      const next = claimer.next(busy({}, 4));
       claimer[how]([1]);
       await next;
-      await claimer.next(busy());
-      await claimer.next(busy());
+      await claimer.next(busy({}, 4));
+      await claimer.next(busy({}, 4));
       expect(from).toEqual([null, null, null, 1_009]);
     },
   );
 
   it('begins at the beginning after one that failed, and after one of whose rows one was gone', async () => {
-    const { claimer, from, state } = createBench({ 1: 99 }, 4);
+    const { claimer, from, state } = createBench({ 1: 99 });
     claimer.note([1]);
-    await claimer.next(busy());
+    await claimer.next(busy({}, 4));
     state.failRead = true;
-    await expect(claimer.next(busy())).rejects.toThrow('no database');
+    await expect(claimer.next(busy({}, 4))).rejects.toThrow('no database');
     state.failRead = false;
     state.gone.add('u9');
-    await claimer.next(busy());
-    await claimer.next(busy());
+    await claimer.next(busy({}, 4));
+    await claimer.next(busy({}, 4));
     expect(from).toEqual([null, 1_001, null, null]);
   });
 });
@@ -213,6 +214,7 @@ describe('claim', () => {
     const running = busy({ 9: { other: 2 } });
     let inFlight = 2;
     const idle: InFlight = {
+      slots: 8,
       get count() {
         return inFlight;
       },

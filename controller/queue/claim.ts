@@ -37,6 +37,8 @@ export interface Claimer {
 /** What this process is working on. */
 export interface InFlight {
   readonly count: number;
+  /** How many may be (window.ts). */
+  readonly slots: number;
   /** Passes of a shard, by workspace. */
   ofShard(shard: number): ReadonlyMap<string, number>;
 }
@@ -69,11 +71,9 @@ export interface ClaimerInput {
 
 /** Rotates over the shards noted. */
 export function createClaimer(input: ClaimerInput): Claimer {
-  const { options } = input;
   const line = createLine();
   /** Rows that the claims under way may take, by shard: one claim of a shard at a time. */
   const underWay = new Map<number, number>();
-  const half = Math.max(1, Math.ceil(options.slots / 2));
   return {
     note: (noted) => line.add(noted),
     urge: (noted) => line.add(noted, 'urged'),
@@ -83,7 +83,9 @@ export function createClaimer(input: ClaimerInput): Claimer {
       for (;;) {
         // Asked anew each time: shards come and go while an empty one is waited for, the empty one too: who noted it has not waited.
         const shard = line.waiting(underWay).find((one) => !full.has(one));
-        const free = options.slots - inFlight.count - sum(underWay.values());
+        const { slots } = inFlight;
+        const half = Math.max(1, Math.ceil(slots / 2));
+        const free = slots - inFlight.count - sum(underWay.values());
         if (shard === undefined || free <= 0) return null;
         const running = [...inFlight.ofShard(shard).values()];
         const isAlone = line.length() === 1 && underWay.size === 0;

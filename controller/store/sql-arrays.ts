@@ -17,6 +17,7 @@ function itemText(value: string | number | null): string {
 
 /** The elements of an array's text, NULL as null. */
 export function parseArray<T>(text: string, parse: (element: string) => T): (T | null)[] {
+  if (text === '{}') return [];
   return Array.from(text.slice(1, -1).matchAll(/"((?:[^"\\]|\\.)*)"|([^,]+)/gs), ([, quoted, plain]) => {
     if (quoted !== undefined) return parse(quoted.replaceAll(/\\(.)/gs, '$1'));
     return plain === 'NULL' ? null : parse(plain ?? '');

@@ -16,7 +16,7 @@ export const sqlTypes = {
     serialize: (value: unknown) => (isTime(value) ? timeText(value) : String(value)),
   },
   // Parameters are JSON text already: encoding them again would store a string.
-  json: { to: 3802, from: [114, 3802], parse: (text: string): unknown => JSON.parse(text), serialize: String },
+  json: { to: 3802, from: [114, 3802], parse: parseJson, serialize: String },
   texts: arrayOf(1009, String),
   int2s: arrayOf(1005, Number),
   int4s: arrayOf(1007, Number),
@@ -31,6 +31,12 @@ function arrayOf<T>(oid: number, parse: (element: string) => T) {
     parse: (text: string) => parseArray(text, parse),
     serialize: (value: unknown) => (Array.isArray(value) ? arrayText(value) : String(value)),
   };
+}
+
+/** A row has ten of them, most of them empty. */
+function parseJson(text: string): unknown {
+  if (text === '{}') return {};
+  return text === '[]' ? [] : JSON.parse(text);
 }
 
 /** Furthest time from the epoch that has a text (ECMAScript's Date). */
