@@ -47,7 +47,7 @@ export async function startChild(
   onCall: (name: string, at: number) => void = () => undefined,
 ): Promise<Child> {
   const child = fork(main, ['--role', JSON.stringify(input)], {
-    execArgv: [...process.execArgv, ...roleFlags, '--expose-gc'],
+    execArgv: [...process.execArgv, ...roleFlags(input.role === 'api' ? 'api' : 'other'), '--expose-gc'],
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { closeSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { roleFlags } from '#hack/role-process.ts';
+import { scriptFlags } from '#hack/role-process.ts';
 
 /** First wait before a child that died is started again; doubles up to the next figure. */
 const restartFirstMs = 1_000;
@@ -61,7 +61,7 @@ export function keepRunning(spec: ChildSpec): KeptChild {
 
 function start(spec: ChildSpec): ChildProcess {
   const log = openSync(logFile(spec), 'a');
-  const child = spawn(process.execPath, [...roleFlags, spec.script, dataMark(spec.dataDir)], {
+  const child = spawn(process.execPath, [...scriptFlags(spec.script), spec.script, dataMark(spec.dataDir)], {
     env: { ...inherited(), ...spec.env },
     stdio: ['ignore', log, log],
     // A group of its own: Ctrl-C reaches the supervisor alone, which stops its children in order.

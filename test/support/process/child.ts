@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { roleFlags } from '#hack/role-process.ts';
+import { scriptFlags } from '#hack/role-process.ts';
 
 /** A Node process under test: real signals, its lines, its end. Killed when disposed of, by its pid. */
 export interface Child extends AsyncDisposable {
@@ -31,7 +31,7 @@ const here = join(import.meta.dirname, '..', '..', '..');
 
 /** Starts a script with this environment and nothing of ours but PATH. */
 export function startChild({ script, env, flags = [], root = here }: ChildInput): Child {
-  const child = spawn(process.execPath, [...roleFlags, ...flags, script], {
+  const child = spawn(process.execPath, [...scriptFlags(script), ...flags, script], {
     cwd: root,
     env: { PATH: process.env['PATH'] ?? '', NO_PROXY: '127.0.0.1,localhost', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
