@@ -57,9 +57,9 @@ function failed(pass: Pass, deps: PassDeps, error: unknown): Outcome {
 /** Where the look itself failed, a person is asked about an open send when it is time; the look goes on, and may still resolve it. */
 function asked(pass: Pass, deps: PassDeps, failure: Outcome): Outcome | null {
   const { scope, progress } = pass;
-  const { row, intents } = scope.passRow;
+  const { row, intents, decisions } = scope.passRow;
   if (progress.look !== null || failure.type === 'bug' || failure.type === 'refused') return null;
-  const open = openUnseen({ row, intents, now: scope.now, options: deps.options });
+  const open = openUnseen({ row, intents, decisions, now: scope.now, options: deps.options });
   progress.review = { changes: [], intents, decided: [], open, contradiction: null };
   if (open?.outcome.type !== 'stalled') return null;
   if (failure.type !== 'unavailable' && failure.type !== 'credential') return open.outcome;

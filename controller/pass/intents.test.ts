@@ -146,12 +146,20 @@ describe('an open send', () => {
 });
 
 describe('an open send that nobody can look for', () => {
-  const unseen = (now: number, intents = [intent()]) => openUnseen({ row: makeRow({}), intents, now, options });
+  const unseen = (now: number, intents = [intent()], decisions: Decision[] = []) =>
+    openUnseen({ row: makeRow({}), intents, decisions, now, options });
 
   it('is asked about ten minutes after it was given up, as if the look had told nothing', () => {
     expect(unseen(giveUpAt)?.askAt).toBe(giveUpAt + 600 * second);
     expect(unseen(giveUpAt + 599 * second)?.outcome.type).toBe('unknown');
     expect(unseen(giveUpAt + 600 * second)?.outcome).toMatchObject({ type: 'stalled', reason: 'NeedsDecision' });
+  });
+
+  it('is asked about no more once a person has spoken of this attempt', () => {
+    expect(unseen(giveUpAt + 900 * second, [intent()], [decision('did_not')])).toBeNull();
+    expect(unseen(giveUpAt + 900 * second, [intent()], [decision('did_not', sentAt - 1)])?.outcome.type).toBe(
+      'stalled',
+    );
   });
 
   it('is not there once it is closed', () => {

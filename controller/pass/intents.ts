@@ -113,7 +113,11 @@ function isDenied(intent: Intent, facts: IntentFacts): boolean {
 }
 
 /** The newest decision about the effect since then. */
-function decisionOf({ effect }: Intent, { decisions }: IntentFacts, since: Ms): Decision | undefined {
+function decisionOf(
+  { effect }: Intent,
+  { decisions }: Pick<IntentFacts, 'decisions'>,
+  since: Ms,
+): Decision | undefined {
   return decisions.findLast((one) => one.effect === effect && one.at >= since);
 }
 
@@ -133,10 +137,14 @@ function isGivenUp(intent: Intent, now: Ms): boolean {
   return intent.state === 'unknown' || (intent.giveUpAt ?? 0) <= now;
 }
 
-/** The send that stays open while the look itself fails: that closes nothing, and a person is asked in time all the same. */
-export function openUnseen(facts: Pick<IntentFacts, 'row' | 'intents' | 'now' | 'options'>): OpenIntent | null {
+/**
+ * The send that stays open while the look itself fails: that closes nothing, and a person is asked in time all the same. Null also once one
+ * has spoken: what is said counts with the next look, which may know better, and it is that look which stands in the way.
+ */
+export function openUnseen(facts: Omit<IntentFacts, 'observedAsOf' | 'visibilityMs' | 'resolve'>): OpenIntent | null {
   const intent = facts.intents.find(isOpen);
-  return intent === undefined ? null : openIntent(intent, facts);
+  if (intent === undefined || decisionOf(intent, facts, intent.sentAt ?? intent.announcedAt) !== undefined) return null;
+  return openIntent(intent, facts);
 }
 
 function openIntent(intent: Intent, facts: Pick<IntentFacts, 'row' | 'now' | 'options'>): OpenIntent {

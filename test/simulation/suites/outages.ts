@@ -1,6 +1,7 @@
 import type { JsonObject } from '#resources/json.ts';
 import { keyOf } from '#test/simulation/scenarios/scenario.ts';
 import { createWorld, describeRow, isReady, scenarios, subjectKey } from '#test/simulation/world.ts';
+import type { ResourceKey } from '#resources/resource.ts';
 import type { World } from '#test/simulation/world.ts';
 import type { Scenario } from '#test/simulation/scenarios/scenario.ts';
 import {
@@ -186,10 +187,7 @@ async function decided(seed: number, outcome: 'happened' | 'did_not'): Promise<W
     const changes = countMutations(world);
     await world.run(86_400_000);
     if (countMutations(world) !== changes) throw new Error('sent again without a decision');
-    const by = { keyId: 'sre', lineage: 'sre', class: 'sre', workspace: null, scopes: [] } as const;
-    const decision = { effect: 'send', outcome, evidence: 'asked them', by };
-    if (!(await world.stores.resources.decide('platform', { key, decision })))
-      throw new Error('the decision was not taken');
+    await decide(world, key, outcome);
     if (!(await world.until(() => isRight(world, letter, key), withinMs))) throw new Error(describeRow(agent, key));
     if (clouds.tiny.letters.size !== 1) throw new Error(`O5: ${String(clouds.tiny.letters.size)} letters`);
     world.sometimes(`decision:${outcome}`);
@@ -199,13 +197,20 @@ async function decided(seed: number, outcome: 'happened' | 'did_not'): Promise<W
   }
 }
 
+async function decide(world: World, key: ResourceKey, outcome: 'happened' | 'did_not'): Promise<void> {
+  const by = { keyId: 'sre', lineage: 'sre', class: 'sre', workspace: null, scopes: [] } as const;
+  const decision = { effect: 'send', outcome, evidence: 'asked them', by };
+  if (!(await world.stores.resources.decide('platform', { key, decision })))
+    throw new Error('the decision was not taken');
+}
+
 const blindMs = 3_600_000;
 /** Often enough that a success stands between two refusals that are not sent at once. */
 const neighbourEveryMs = 200;
 
 /**
  * A send that could be looked up, and nobody can look for an hour: its own reads answer garbage, or the whole account is down or refuses
- * the credential. It is asked about by then; afterwards the look itself decides.
+ * the credential. It is asked about by then, and a person's word counts with the next look.
  */
 async function unobservable(
   seed: number,
@@ -240,6 +245,11 @@ async function unobservable(
     await world.run(blindMs);
     if (sends !== 1) throw new Error(`O5: ${String(sends)} sends while nobody could look`);
     if (stalledReason(agent.row(key)) !== 'NeedsDecision') throw new Error(`forgotten: ${describeRow(agent, key)}`);
+    await decide(world, key, fault === 'lose-reply' ? 'happened' : 'did_not');
+    // Who has spoken is not asked again: what stands in the way now is the look.
+    if (!(await world.until(() => stalledReason(agent.row(key)) !== 'NeedsDecision', withinMs)))
+      throw new Error(`asked again: ${describeRow(agent, key)}`);
+    if (sends !== 1) throw new Error(`O5: ${String(sends)} sends before a look`);
     world.setFaults(null);
     // Who waits for a breaker is woken when it closes; others look again within twelve minutes.
     const healsMs = blind === 'garbled' ? withinMs : 120_000;
