@@ -69,8 +69,8 @@ describe('redaction', () => {
       scrubText(part.repeat(chars / part.length));
       return performance.now() - began;
     };
-    scrubMs(65_536);
-    expect(scrubMs(65_536)).toBeLessThan(200);
+    // The quickest of some: quadratic it would be seconds, and the machine may have other things to do.
+    expect(Math.min(...Array.from({ length: 5 }, () => scrubMs(65_536)))).toBeLessThan(200);
   });
 });
 

@@ -58,7 +58,8 @@ const put = (gcs: string, name: string) =>
     body: `content of ${name}`,
   });
 
-describe('the cloud process', () => {
+// Real processes on ports that others may take, as in the project `process`: what fails twice fails.
+describe('the cloud process', { retry: 1 }, () => {
   it(
     'loses nothing that it answered when it is killed in the middle of writes, and comes back on the same ports',
     { timeout: 30_000 },
