@@ -25,8 +25,10 @@ const engine = z.strictObject({
    */
   slots: count(128, 1, 1_000),
   /** While all passes end within `quickMs`, up to so many times as many (queue/window.ts). */
-  quickFactor: count(4, 1, 8),
+  quickFactor: count(3, 1, 8),
   quickMs: ms(250, 1, 10_000),
+  /** And while nothing has become due by a signal for so long: what is urgent does not queue behind routine. */
+  urgentMs: ms(1_000, 0, 60_000),
   /** Claims under way at once, of different shards. */
   claimsAtOnce: count(2, 1, 8),
   leaseMs: ms(15_000, 1_000, 120_000),

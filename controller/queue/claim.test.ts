@@ -15,6 +15,7 @@ function createBench(due: Record<number, number>) {
   const released: Fence[] = [];
   const state = { failRead: false, failClaim: false, gone: new Set<string>(), due };
   let made = 0;
+  const clock = createVirtualClock();
   const claimer = createClaimer({
     store: {
       claim({ shard, limit, perWorkspaceMax, from: begin = null }) {
@@ -39,11 +40,11 @@ function createBench(due: Record<number, number>) {
       },
     },
     holder: 'w1',
-    clock: createVirtualClock(),
-    options: createOptions({}).engine,
+    clock,
+    options: createOptions({ engine: { slots: 8 } }).engine,
     kinds: ['Bucket'],
   });
-  return { claimer, asked, from, released, state };
+  return { claimer, asked, from, released, state, clock };
 }
 
 const claimOf = (shard: number, uid: string): Claim => ({
@@ -82,6 +83,20 @@ describe('a signalled shard', () => {
     await claimer.next(busy());
     await claimer.next(busy());
     expect(asked.map((one) => one.shard)).toEqual([4, 1, 4, 2]);
+  });
+
+  it('narrows an open window for a second: it would queue behind all that routine may have under way', async () => {
+    const { claimer, asked, clock } = createBench({ 1: 99, 2: 99 });
+    claimer.note([1, 2]);
+    const open = busy({}, 24);
+    await claimer.next(open);
+    claimer.urge([2]);
+    await claimer.next(open);
+    await clock.advance(1_000);
+    await claimer.next(open);
+    await clock.advance(1);
+    await claimer.next(open);
+    expect(asked.map((one) => one.limit)).toEqual([12, 4, 4, 12]);
   });
 
   it('has its turn, and no other, when nothing else is due', async () => {

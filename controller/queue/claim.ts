@@ -16,7 +16,9 @@ import type { Claim, PassRow } from '#controller/store/rows.ts';
  * 3. While another shard or workspace waits, none has more than half of the slots.
  * 4. A shard of which a signal came goes before the others in every second claim: a user's edit during a resync of all shards waited for
  *    its shard's turn, a whole round of claims (p50 84 ms). Only every second, so that however many signals come, each shard has its turn.
- * 5. A claim that goes on with a shard begins at the first row of the one before: what was due earlier is claimed. What has become so since
+ * 5. The window of passes (window.ts) is as it began for `urgentMs` after such a signal: what is claimed stands in front of it in each
+ *    queue on its way, and with four times as many rows under way an edit waited for three times as long (p50 276 ms).
+ * 6. A claim that goes on with a shard begins at the first row of the one before: what was due earlier is claimed. What has become so since
  *    was signalled, or the poll finds it; a shard that was noted or urged is looked at from its beginning. Under an old snapshot the dead
  *    entries before that row cost ten times the claim (store/engine/claim-rows.ts).
  */
@@ -71,19 +73,27 @@ export interface ClaimerInput {
 
 /** Rotates over the shards noted. */
 export function createClaimer(input: ClaimerInput): Claimer {
+  const { clock, options } = input;
   const line = createLine();
+  /** Monotonic ms of the last signal. */
+  let urgedAt = -Infinity;
+  const slotsOf = (inFlight: InFlight): number =>
+    clock.monotonic() - urgedAt > options.urgentMs ? inFlight.slots : Math.min(inFlight.slots, options.slots);
   /** Rows that the claims under way may take, by shard: one claim of a shard at a time. */
   const underWay = new Map<number, number>();
   return {
     note: (noted) => line.add(noted),
-    urge: (noted) => line.add(noted, 'urged'),
+    urge(noted) {
+      urgedAt = clock.monotonic();
+      line.add(noted, 'urged');
+    },
     hasMore: () => line.length() > 0,
     async next(inFlight, start = () => undefined) {
       const full = new Set<number>();
       for (;;) {
         // Asked anew each time: shards come and go while an empty one is waited for, the empty one too: who noted it has not waited.
         const shard = line.waiting(underWay).find((one) => !full.has(one));
-        const { slots } = inFlight;
+        const slots = slotsOf(inFlight);
         const half = Math.max(1, Math.ceil(slots / 2));
         const free = slots - inFlight.count - sum(underWay.values());
         if (shard === undefined || free <= 0) return null;
