@@ -37,15 +37,15 @@ export function createInFlight({ clock, options, onCount }: InFlightInput): InFl
     else counts.delete(claim.shard);
     onCount(passes.size);
   };
+  const countOf = (shard: number): number =>
+    (counts.get(shard) ?? none).values().reduce((sum, ofWorkspace) => sum + ofWorkspace, 0);
   return {
-    get count() {
-      return passes.size;
-    },
-    get slots() {
+    slots() {
       const [oldest] = passes;
       return window.size(clock.monotonic(), oldest?.scope.begunAt ?? null);
     },
-    countOf: (shard) => (counts.get(shard) ?? none).values().reduce((sum, of) => sum + of, 0),
+    countOf,
+    held: (most) => counts.keys().reduce((sum, shard) => sum + Math.min(most, countOf(shard)), 0),
     ofShard: (shard) => counts.get(shard) ?? none,
     add(pass) {
       passes.add(pass);

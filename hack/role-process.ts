@@ -12,9 +12,9 @@ export function roleFlags(role: 'api' | 'other'): readonly string[] {
   return role === 'api' ? [...flags, ...apiFlags] : flags;
 }
 
-/** The same by its script, from the root of the repository. */
+/** The same by its script, wherever the repository is. */
 export function scriptFlags(script: string): readonly string[] {
-  return roleFlags(script === 'api/main.ts' ? 'api' : 'other');
+  return roleFlags(/(?:^|\/)api\/main\.ts$/.test(script) ? 'api' : 'other');
 }
 
 /** The machine's monotonic time in ms, the same in all processes. */

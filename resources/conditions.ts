@@ -59,7 +59,8 @@ const addedMembers = ['observedGeneration', 'lastTransitionTime', 'lastChangeTim
 /** For nearly all: found without making the next one. False also where that is only not seen at a glance. */
 function saysTheSame(old: Condition, draft: ConditionDraft, { generation, kind }: MergePoint): boolean {
   if (draft.evidence !== undefined || old.observedGeneration !== generation) return false;
-  const drafted = Object.keys(draft) as (keyof ConditionDraft)[];
+  const members = Object.keys(draft) as (keyof ConditionDraft)[];
+  const drafted = members.filter((member) => draft[member] !== undefined);
   return (
     Object.keys(old).length === drafted.length + addedMembers &&
     drafted.every((member) => sameJson(old[member], draft[member])) &&

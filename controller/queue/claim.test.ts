@@ -67,8 +67,17 @@ const passRowOf = (uid: string) => ({
   owner: null,
 });
 const busy = (byShard: Record<number, Record<string, number>> = {}, slots = 8): InFlight => ({
-  slots,
-  count: Object.values(byShard).reduce((sum, of) => sum + Object.values(of).reduce((a, b) => a + b, 0), 0),
+  slots: () => slots,
+  held: (most) =>
+    Object.values(byShard).reduce(
+      (all, of) =>
+        all +
+        Math.min(
+          most,
+          Object.values(of).reduce((a, b) => a + b, 0),
+        ),
+      0,
+    ),
   ofShard: (shard) => new Map(Object.entries(byShard[shard] ?? {})),
 });
 
@@ -202,6 +211,14 @@ describe('claim', () => {
     ]);
   });
 
+  it('gives a shard its half though another has taken all and more, while it was alone or the window wide', async () => {
+    const { claimer, asked } = createBench({ 1: 100, 2: 100 });
+    claimer.note([1, 2]);
+    await claimer.next(busy({ 1: { acme: 20 } }));
+    expect(await claimer.next(busy({ 1: { acme: 20 }, 2: { other: 4 } }))).toBeNull();
+    expect(asked).toEqual([{ shard: 2, limit: 4, perWorkspaceMax: 4 }]);
+  });
+
   it('passes over a shard that has its half, so that the other one is reached', async () => {
     const { claimer, asked } = createBench({ 1: 100, 2: 1 });
     claimer.note([1, 2]);
@@ -229,10 +246,8 @@ describe('claim', () => {
     const running = busy({ 9: { other: 2 } });
     let inFlight = 2;
     const idle: InFlight = {
-      slots: 8,
-      get count() {
-        return inFlight;
-      },
+      slots: () => 8,
+      held: () => inFlight,
       ofShard: (shard) => running.ofShard(shard),
     };
     const start = (batch: Batch): void => {

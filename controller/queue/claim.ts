@@ -13,7 +13,8 @@ import type { Claim, PassRow } from '#controller/store/rows.ts';
  * 1. Never more than there are free slots, those counted as taken that claims under way may fill; a claim under way is never cancelled.
  * 2. A shard is asked until it gives no more than one row: a claim looks at two rows at least of each workspace, and at few more where
  *    many workspaces have rows under way, so that less than was asked for is not yet all that is due.
- * 3. While another shard or workspace waits, none has more than half of the slots.
+ * 3. While another shard or workspace waits, none has more than half of the slots; and where it has, taken while it was alone or the window
+ *    wide, it counts as half for the others: a tenant whose passes turned slow kept all others waiting (14.8 s).
  * 4. A shard of which a signal came goes before the others in every second claim: a user's edit during a resync of all shards waited for
  *    its shard's turn, a whole round of claims (p50 84 ms). Only every second, so that however many signals come, each shard has its turn.
  * 5. The window of passes (window.ts) is as it began for `urgentMs` after such a signal: what is claimed stands in front of it in each
@@ -38,9 +39,10 @@ export interface Claimer {
 
 /** What this process is working on. */
 export interface InFlight {
-  readonly count: number;
-  /** How many may be (window.ts). */
-  readonly slots: number;
+  /** How many passes may be under way now (window.ts). */
+  slots(): number;
+  /** Passes, counting of each shard at most so many. */
+  held(most: number): number;
   /** Passes of a shard, by workspace. */
   ofShard(shard: number): ReadonlyMap<string, number>;
 }
@@ -78,7 +80,7 @@ export function createClaimer(input: ClaimerInput): Claimer {
   /** Monotonic ms of the last signal. */
   let urgedAt = -Infinity;
   const slotsOf = (inFlight: InFlight): number =>
-    clock.monotonic() - urgedAt > options.urgentMs ? inFlight.slots : Math.min(inFlight.slots, options.slots);
+    clock.monotonic() - urgedAt > options.urgentMs ? inFlight.slots() : Math.min(inFlight.slots(), options.slots);
   /** Rows that the claims under way may take, by shard: one claim of a shard at a time. */
   const underWay = new Map<number, number>();
   return {
@@ -95,9 +97,10 @@ export function createClaimer(input: ClaimerInput): Claimer {
         const shard = line.waiting(underWay).find((one) => !full.has(one));
         const slots = slotsOf(inFlight);
         const half = Math.max(1, Math.ceil(slots / 2));
-        const free = slots - inFlight.count - sum(underWay.values());
-        if (shard === undefined || free <= 0) return null;
+        const room = slots - inFlight.held(half) - sum(underWay.values());
+        if (shard === undefined || room <= 0) return null;
         const running = [...inFlight.ofShard(shard).values()];
+        const free = room - Math.max(0, sum(running) - half);
         const isAlone = line.length() === 1 && underWay.size === 0;
         const limit = isAlone ? free : Math.min(free, half - sum(running));
         if (limit <= 0) {

@@ -22,9 +22,9 @@ export function rolePasswordsOf(env: Readonly<Partial<Record<string, string>>>):
 
 /**
  * Settings sit on roles, not in startup parameters, which poolers refuse. Statements are written to have one good plan: planning one
- * anew for each set of parameters, or compiling it, costs more than running it (write_rows: 1.8 ms to plan, 0.7 to run). Each has its
- * index; a plan made while a table was empty, and kept until the first analyze, would read all of the table instead: the first passes over
- * 16,000 new rows were half as fast.
+ * anew for each set of parameters, or compiling it, costs more than running it (write_rows: 1.8 ms to plan, 0.7 to run). Those of
+ * every pass have their index; a plan made while a table was empty, and kept until the first analyze, would read all of the table instead:
+ * the first passes over 16,000 new rows were half as fast.
  */
 const settings = {
   plan_cache_mode: 'force_generic_plan',

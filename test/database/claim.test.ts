@@ -96,7 +96,7 @@ describe('fairness', () => {
       kinds: ['Bucket'],
     });
     claimer.note([shard]);
-    const idle = { count: 0, slots: options.slots, ofShard: () => new Map<string, number>() };
+    const idle = { slots: () => options.slots, held: () => 0, ofShard: () => new Map<string, number>() };
     let claimed = 0;
     for (let batch = await claimer.next(idle); batch !== null; batch = await claimer.next(idle)) {
       claimed += batch.claimed.length;
