@@ -52,9 +52,12 @@ function run(command: string, args: readonly string[]): Promise<number> {
 async function tool(name: string, args: readonly string[], tally: Tally): Promise<void> {
   process.stdout.write(`\n▸ ${name} ${args.join(' ')}\n`);
   const code = await run(name, args);
-  if (code === 0) tally.passed += 1;
-  else tally.failed += 1;
-  if (code !== 0) tally.failures.push(`${name} ${args.join(' ')}: exit code ${code}`);
+  if (code === 0) {
+    tally.passed += 1;
+    return;
+  }
+  tally.failed += 1;
+  tally.failures.push(`${name} ${args.join(' ')}: exit code ${code}`);
 }
 
 async function tests(project: string, tally: Tally): Promise<void> {
@@ -73,9 +76,10 @@ async function tests(project: string, tally: Tally): Promise<void> {
   rmSync(folder, { recursive: true, force: true });
   tally.passed += report.numPassedTests;
   tally.skipped += report.numPendingTests;
+  if (code === 0) return;
   // A file that can't be loaded has no failed test, and an error outside tests none either: both are failures.
-  tally.failed += code === 0 ? 0 : Math.max(report.numFailedTests, 1);
-  if (code !== 0) tally.failures.push(`vitest: ${project}: exit code ${code}`, ...failuresOf(report));
+  tally.failed += Math.max(report.numFailedTests, 1);
+  tally.failures.push(`vitest: ${project}: exit code ${code}`, ...failuresOf(report));
 }
 
 /** What failed in a report: files that could not be loaded, and tests, each with the beginning of its text. */

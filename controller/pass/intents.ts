@@ -60,6 +60,11 @@ export function isOpen(intent: Intent): boolean {
   return intent.state === 'sending' || intent.state === 'unknown';
 }
 
+/** When it was sent; of one of which that is not known, when it was about to be. */
+function sentBy(intent: Intent): Ms {
+  return intent.sentAt ?? intent.announcedAt;
+}
+
 /** A `done` that arrived for an attempt already retired: it happened twice, or after a person said that it had not. */
 export function contradicted(intents: readonly Intent[]): Intent | null {
   return intents.find((intent) => intent.contradicts) ?? null;
@@ -126,7 +131,7 @@ function reviewedState(intent: Intent, facts: IntentFacts): Intent['state'] {
   if (seen === 'done') return 'done';
   const absent = seen === 'not-done' && facts.observedAsOf >= (intent.giveUpAt ?? facts.now) + facts.visibilityMs;
   if (absent) return 'retired';
-  const decision = decisionOf(intent, facts, intent.sentAt ?? intent.announcedAt);
+  const decision = decisionOf(intent, facts, sentBy(intent));
   if (decision !== undefined && isGivenUp(intent, facts.now)) {
     return decision.outcome === 'happened' ? 'done' : 'retired';
   }
@@ -143,13 +148,13 @@ function isGivenUp(intent: Intent, now: Ms): boolean {
  */
 export function openUnseen(facts: Omit<IntentFacts, 'observedAsOf' | 'visibilityMs' | 'resolve'>): OpenIntent | null {
   const intent = facts.intents.find(isOpen);
-  if (intent === undefined || decisionOf(intent, facts, intent.sentAt ?? intent.announcedAt) !== undefined) return null;
+  if (intent === undefined || decisionOf(intent, facts, sentBy(intent)) !== undefined) return null;
   return openIntent(intent, facts);
 }
 
 function openIntent(intent: Intent, facts: Pick<IntentFacts, 'row' | 'now' | 'options'>): OpenIntent {
   const giveUpAt = intent.giveUpAt ?? facts.now;
-  const guardedUntil = (intent.sentAt ?? intent.announcedAt) + guardedForMs(intent.args);
+  const guardedUntil = sentBy(intent) + guardedForMs(intent.args);
   const askAt = Math.max(giveUpAt + facts.options.decideAfterMs, guardedUntil);
   const mayResend = facts.now < guardedUntil && isGivenUp(intent, facts.now);
   if (facts.now >= askAt) return { intent, outcome: needsDecision(intent, facts.row), mayResend: false, askAt };

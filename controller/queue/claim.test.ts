@@ -66,18 +66,10 @@ const passRowOf = (uid: string) => ({
   listeners: [],
   owner: null,
 });
+const total = (counts: readonly number[]): number => counts.reduce((sum, count) => sum + count, 0);
 const busy = (byShard: Record<number, Record<string, number>> = {}, slots = 8): InFlight => ({
   slots: () => slots,
-  held: (most) =>
-    Object.values(byShard).reduce(
-      (all, of) =>
-        all +
-        Math.min(
-          most,
-          Object.values(of).reduce((a, b) => a + b, 0),
-        ),
-      0,
-    ),
+  held: (most) => total(Object.values(byShard).map((of) => Math.min(most, total(Object.values(of))))),
   ofShard: (shard) => new Map(Object.entries(byShard[shard] ?? {})),
 });
 

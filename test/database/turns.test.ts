@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '#controller/clock.ts';
 import type { Clock } from '#controller/clock.ts';
 import type { ResourceStore } from '#controller/store/resource-store.ts';
@@ -8,6 +8,7 @@ import { createSqlResourceStore } from '#controller/store/sql-resource-store.ts'
 import type { Sql, SqlOptions } from '#controller/store/sql.ts';
 import { statement } from '#controller/store/statement.ts';
 import { asApiError } from '#api/errors.ts';
+import { pooled } from '#test/support/pooler/pooled.ts';
 import { createDatabase, type TestDatabase } from '#test/support/postgres.ts';
 import { bucketKey, insertOf, mutationOf } from '#test/support/rows.ts';
 
@@ -86,8 +87,6 @@ const pid = statement<[], { pid: number }>({ name: 'pid', text: 'select pg_backe
 const lane = { name: 'one', atOnceMax: 1, waitingMax: 10 };
 
 // Behind a pooler a connection of ours has no server process of its own.
-const pooled = inject('poolerPort') !== 0;
-
 test.skipIf(pooled)('who waits until the deadline leaves the line, and throws away no connection', async () => {
   const due: (() => void)[] = [];
   const clock: Clock = {

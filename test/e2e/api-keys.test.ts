@@ -3,7 +3,7 @@ import { systemClock } from '#controller/clock.ts';
 import type { Clock } from '#controller/clock.ts';
 import { encodeCursor } from '#api/cursors.ts';
 import { parseKey } from '#api/key-text.ts';
-import { pooled } from './api-stores.ts';
+import { pooled } from '#test/support/pooler/pooled.ts';
 import { bucketManifest, bucketRef, startApi } from './api-support.ts';
 import type { TestApi } from './api-support.ts';
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { StoreUnavailable } from '#controller/store/sql-errors.ts';
 import { bucketManifest, bucketRef, startApi } from './api-support.ts';
 import type { TestApi } from './api-support.ts';
-import { pooled } from './api-stores.ts';
+import { pooled } from '#test/support/pooler/pooled.ts';
 import { beginRecorded } from '#test/simulation/memory-store/recording.ts';
 
 // A wish whose effect was lost is asked again with the same request id: it must not be told that it was done.

@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ResourceKey } from '#resources/resource.ts';
 import type { WaitAnswer } from '#api/waits/parked.ts';
-import { pooled } from './api-stores.ts';
+import { pooled } from '#test/support/pooler/pooled.ts';
 import { bucketManifest, bucketRef, settle, startApi } from './api-support.ts';
 import type { Answered, TestApi, TestApiInput } from './api-support.ts';
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { shardOf } from '#resources/shard.ts';
 import { testKinds } from '#resources/testing.ts';
-import { pooled } from './api-stores.ts';
+import { pooled } from '#test/support/pooler/pooled.ts';
 import { startApi } from './api-support.ts';
 import type { TestApi } from './api-support.ts';
 

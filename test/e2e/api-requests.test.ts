@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { shardOf } from '#resources/shard.ts';
 import { desiredDigest } from '#resources/admission.ts';
 import type { StoredPlan } from '#controller/store/rows.ts';
-import { pooled } from './api-stores.ts';
+import { pooled } from '#test/support/pooler/pooled.ts';
 import { bucketManifest, bucketRef, startApi } from './api-support.ts';
 import type { TestApi } from './api-support.ts';
 

@@ -1,4 +1,3 @@
-import { inject } from 'vitest';
 import type { EngineStore } from '#controller/store/engine-store.ts';
 import type { ProviderStore } from '#controller/store/provider-store.ts';
 import { createSqlEngineStore } from '#controller/store/sql-engine-store.ts';
@@ -8,6 +7,7 @@ import { createSqlApiStores } from '#api/sql-stores.ts';
 import { createMemoryDatabase, type MemoryDatabase } from '#test/simulation/memory-store/database.ts';
 import { createMemorySignals } from '#test/simulation/memory-store/signals.ts';
 import { createMemoryStores } from '#test/simulation/memory-store/stores.ts';
+import { pooled } from '#test/support/pooler/pooled.ts';
 import { createDatabase } from '#test/support/postgres.ts';
 
 /** What is behind the API of a test, but for its keys and audit log, which are in memory. */
@@ -23,12 +23,9 @@ export interface Backing {
 }
 
 /**
- * The run goes through a pooler, so these tests are on Postgres; those that look into the tables in memory, or reach behind them, are
- * skipped. Nothing is provided to the projects without Postgres.
+ * In memory, in tables that may be given; in a run through a pooler on a database of its own: tests that look into the tables in memory, or
+ * reach behind them, are skipped there.
  */
-export const pooled = ((inject('poolerPort') as number | undefined) ?? 0) !== 0;
-
-/** In memory, in tables that may be given; in a run through a pooler on a database of its own. */
 export async function openBacking(given: MemoryDatabase | undefined): Promise<Backing> {
   return pooled && given === undefined ? await openSql() : openMemory(given);
 }

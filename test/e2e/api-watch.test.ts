@@ -4,7 +4,7 @@ import { createClient } from '#api/client.ts';
 import type { VibnClient, WatchItem, WatchWish } from '#api/client.ts';
 import type { ResourceKey } from '#resources/resource.ts';
 import { shardOf } from '#resources/shard.ts';
-import { pooled } from './api-stores.ts';
+import { pooled } from '#test/support/pooler/pooled.ts';
 import { bucketManifest, bucketRef, settle, startApi } from './api-support.ts';
 import type { TestApi } from './api-support.ts';
 

@@ -263,8 +263,7 @@ async function replay(seed: number): Promise<World> {
       );
       expectRate(
         callsSince(world, from).map((effect) => effect.at),
-        // A call is made a moment after its token was taken: one second's calls may have a few of the one before.
-        1.05 * (ratePerSecond + burst),
+        ratePerSecond + burst,
       );
     }
     if (countMutations(world) !== changes) throw new Error('O9: a replay of what had not drifted changed something');
